@@ -1,0 +1,101 @@
+"""What happens during a job, as small values. The runner emits them, reports and messages listen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .geometry import Box
+
+
+@dataclass(frozen=True)
+class Started:
+    """The plan is made and the first task is about to go."""
+
+    name: str
+    source: str
+    destination: str
+    created: tuple[str, ...]
+    """What was made at the destination before the first task, a line each."""
+    tasks: int
+    """Of this shard, all of them."""
+    resumed: int
+    """Tasks that the journal already knows as done."""
+    voxels: int
+    """Voxels of the tasks that are left."""
+
+
+@dataclass(frozen=True)
+class TaskDone:
+    """A task was transferred, and verified if that was asked."""
+
+    index: int
+    box: Box
+    t: int
+    nbytes: int
+    """Bytes of its voxels at the destination."""
+    checksums: tuple[int, ...]
+    """CRC-32 of every block, in the order of `Plan.blocks`."""
+    empty: int = 0
+    """Blocks that were all zero."""
+    filled: tuple[int, ...] = ()
+    """z of absent source planes that became zeros."""
+    verified: bool = False
+    repaired: bool = False
+
+
+@dataclass(frozen=True)
+class TaskFailed:
+    """A task could not be transferred; the others go on."""
+
+    index: int
+    box: Box
+    t: int
+    reason: str
+    bug: str | None = None
+    """The traceback, when the failure was not one that ndex expects."""
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """The run ends before all tasks are done."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a job ended. `exit_code` is what the command returns."""
+
+    name: str
+    action: str
+    exit_code: int
+    source: str = ""
+    destination: str = ""
+    tasks: int = 0
+    done: int = 0
+    """Tasks done by this run."""
+    resumed: int = 0
+    """Tasks that were done before it."""
+    failed: tuple[TaskFailed, ...] = ()
+    voxels: int = 0
+    """Voxels moved by this run."""
+    nbytes: int = 0
+    empty: int = 0
+    filled: tuple[int, ...] = ()
+    verified: int = 0
+    """Tasks that were read back and compared."""
+    repaired: int = 0
+    seconds: float = 0.0
+    error: str | None = None
+    journal: str = ""
+    details: dict[str, object] = field(default_factory=dict)
+    """What `plan`, `describe` and `status` found."""
+
+    @property
+    def left(self) -> int:
+        return self.tasks - self.done - self.resumed
+
+
+Event = Started | TaskDone | TaskFailed | Stopping | Result
+Listener = Callable[[Event], None]

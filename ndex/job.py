@@ -1,0 +1,203 @@
+"""A job: everything that the user decided, frozen.
+
+Values arrive validated (`ndex.config`) and complete; nothing here does I/O. The keys of a job file are the names of
+the fields below; `conf/` documents them for users.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from .geometry import Box
+
+Action = Literal["run", "plan", "describe", "create", "verify", "status"]
+DType = Literal["uint8", "uint16", "uint32", "uint64"]
+Unit = Literal["nanometers", "micrometers", "millimeters", "centimeters"]
+Positive = Annotated[int, Field(gt=0)]
+NonNegative = Annotated[int, Field(ge=0)]
+Interval = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Boss:
+    """How to reach a BOSS. Either `host` or, for the embedded BOSS, `root` is set."""
+
+    host: str | None = None
+    """Name and optional port."""
+    protocol: Literal["https", "http"] = "https"
+    token_env: str = "BOSS_TOKEN"
+    """Environment variable that holds the token."""
+    token_file: Path | None = None
+    config_file: Path | None = None
+    """INI file with `[Default] protocol, host, token`; what it says wins over host and protocol here."""
+    timeout: Annotated[float, Field(gt=0)] = 600
+    """Seconds without a byte before a cutout request is given up."""
+    root: Path | None = None
+    """Folder of the embedded BOSS."""
+
+    @property
+    def embedded(self) -> bool:
+        return self.root is not None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Coordinate frame to create or to expect; bounds are half-open voxels at level 0."""
+
+    name: str | None = None
+    x: Interval | None = None
+    y: Interval | None = None
+    z: Interval | None = None
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One channel of a BOSS at one resolution, and what is needed to create it."""
+
+    collection: str
+    experiment: str
+    channel: str
+    resolution: Annotated[int, Field(ge=0, le=9)] = 0
+    iso: bool = False
+    channel_type: Literal["image", "annotation"] | None = None
+    """null: annotation for uint64 (and a source of uint32), else image."""
+    datatype: DType | None = None
+    """null: that of the data."""
+    source_channels: tuple[str, ...] = ()
+    voxel_size: tuple[float, float, float] | None = None
+    """Along x, y, z, in `voxel_unit`."""
+    voxel_unit: Unit = "nanometers"
+    frame: Frame = Frame()
+    description: str = ""
+    hierarchy_levels: Annotated[int, Field(ge=1, le=10)] | None = None
+    """null: so many that the larger of x and y falls to 512 voxels or below."""
+    time_samples: Positive = 1
+    create: bool = True
+    """Create what is missing before a run."""
+
+    def __str__(self) -> str:
+        return f"{self.collection}/{self.experiment}/{self.channel}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class End:
+    """Settings of one end of a transfer; each kind in `ndex.stores` subclasses it."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Which part of the source; half-open, null: all that there is."""
+
+    x: Interval | None = None
+    y: Interval | None = None
+    z: Interval | None = None
+    t: Interval | None = None
+
+    def within(self, whole: Box) -> Box:
+        """This extent, with the axes that are not given taken from `whole`."""
+        return Box.of(self.x or whole.x, self.y or whole.y, self.z or whole.z)
+
+
+@dataclass(frozen=True)
+class Convert:
+    """What happens to voxel values on the way."""
+
+    dtype: DType | None = None
+    window: tuple[float, float] | None = None
+    """Values rescaled linearly to the full range of the dtype, clipped."""
+    lossy: bool = False
+    """Allow a cast that loses values."""
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Voxels of one request along each axis; null: chosen by the planner."""
+
+    x: Positive | None = None
+    y: Positive | None = None
+    z: Positive | None = None
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """How much happens at once."""
+
+    backend: Literal["threads", "serial", "processes", "dask"] = "threads"
+    n_jobs: int = -1
+    """Workers; -1: one a core."""
+    requests: Positive = 4
+    """Requests in flight per worker."""
+    memory: Annotated[int, Field(gt=0)] = 4 << 30
+    """Bytes that all workers of this machine may hold."""
+    address: str | None = None
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part `index` of `count`."""
+
+    index: NonNegative = 0
+    count: Positive = 1
+
+
+@dataclass(frozen=True)
+class Retry:
+    """When a request or a file fails in a way that may pass by itself."""
+
+    attempts: Positive = 8
+    wait: Annotated[float, Field(ge=0)] = 1.0
+    """Seconds before the second attempt; doubles from there, with jitter."""
+    max_wait: Annotated[float, Field(ge=0)] = 60.0
+
+
+@dataclass(frozen=True)
+class Notify:
+    """Who is told; `none` or `slack`."""
+
+    kind: Literal["none", "slack"] = "none"
+
+
+@dataclass(frozen=True)
+class Report:
+    """How progress and results are shown."""
+
+    format: Literal["text", "json"] = "text"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A job as composed from the configuration."""
+
+    name: str = "ndex"
+    """Of the job file, for log lines and folders."""
+    action: Action = "run"
+    boss: Boss
+    resource: Resource | None = None
+    """null only where neither end is a BOSS."""
+    source: End
+    destination: End
+    extent: Extent = Extent()
+    offset: Literal["auto"] | tuple[int, int, int] | None = None
+    convert: Convert = Convert()
+    missing: Literal["fail", "fill"] = "fail"
+    empty: Literal["skip", "erase"] = "skip"
+    blocks: Blocks = Blocks()
+    parallel: Parallel = Parallel()
+    shard: Shard = Shard()
+    retry: Retry = Retry()
+    verify: Literal["none", "sample", "full"] = "sample"
+    notify: Notify = Notify()
+    report: Report = Report()
+    journal: Path = field(default=Path(".ndex/journal"))
+
+    def __post_init__(self) -> None:
+        if self.shard.index >= self.shard.count:
+            raise ValueError(
+                f"shard.index={self.shard.index} must be below shard.count={self.shard.count}: parts count from 0"
+            )

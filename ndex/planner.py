@@ -1,0 +1,177 @@
+"""Facts and a job make a plan, or a sentence that says why not. Pure: nothing is read or written here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .errors import JobError
+from .geometry import ORIGIN, Box, Span, Vec
+from .job import Interval, Job
+from .plan import Cut, Plan, fingerprint
+from .stores import WHOLE, Facts, Layout
+
+CUBOID = Vec(512, 512, 16)
+"""Grid where neither end has one: a job that meets a BOSS later is aligned already."""
+BLOCK_BYTES = 16 << 20
+"""Aimed at by one request: large enough that 100 ms of latency do not matter, small enough to have several in flight."""
+SLAB_BYTES = 64 << 20
+"""Aimed at by what a worker holds at once."""
+MAX_BLOCK = 1 << 26
+"""Voxels of one request: what clients of a BOSS send in one piece (boss-api 13.6), inside its size limit (7.3)."""
+
+UInt = np.dtype[np.unsignedinteger]
+
+
+def make_plan(job: Job, source: Facts, target: str, layout: Layout, dtype: UInt) -> Plan:
+    """The plan of a job.
+
+    `target` is the identity of the destination, `layout` how it wants to be written to, `dtype` what it will hold.
+    Raises JobError when extent, offset, blocks, shard or memory contradict the facts.
+    """
+    box = _extent(job, source)
+    times = _times(job, source)
+    offset = _offset(job, box)
+    held = _Held(job, source, dtype, box.size)
+    cut = held.first_fitting(_cuts(job, source, layout, held.itemsize, box, offset))
+    timed = job.extent.t is not None or source.times.size > 1
+    cut_and_where = (box, times, timed, offset, dtype, cut.step, cut.block)
+    plan = Plan(
+        source=source,
+        target=target,
+        box=box,
+        times=times,
+        timed=timed,
+        offset=offset,
+        dtype=dtype,
+        cut=cut,
+        shard=job.shard,
+        workers=1,
+        worker_memory=held.bytes_of(cut),
+        stamp=fingerprint(job, source, target, *map(str, cut_and_where)),
+    )
+    return replace(plan, workers=max(1, min(_workers(job), len(plan), job.parallel.memory // plan.worker_memory)))
+
+
+def _extent(job: Job, source: Facts) -> Box:
+    box = job.extent.within(source.box)
+    if not source.box.contains(box):
+        for axis in "xyz":
+            asked: Interval | None = getattr(job.extent, axis)
+            there: Span = getattr(source.box, axis)
+            if asked is not None and not there.contains(Span(*asked)):
+                raise JobError(
+                    f"extent.{axis}={list(asked)}: the source has {axis} {there.start} to {there.stop} "
+                    f"({source.label}). Ask for a part of that, or leave extent.{axis} out for all of it."
+                )
+    return box
+
+
+def _times(job: Job, source: Facts) -> Span:
+    if job.extent.t is None:
+        return source.times
+    times = Span(*job.extent.t)
+    if not source.times.contains(times):
+        raise JobError(
+            f"extent.t={list(times)}: the source has time samples {source.times.start} to {source.times.stop} "
+            f"({source.label})."
+        )
+    return times
+
+
+def _offset(job: Job, box: Box) -> Vec:
+    if job.offset == "auto":
+        return Vec(*(max(0, -start) for start in box.start))
+    offset = Vec(*job.offset) if job.offset is not None else Vec(0, 0, 0)
+    first = box.start.plus(offset)
+    if min(first) < 0:
+        raise JobError(
+            f"offset={job.offset and list(job.offset)}: the destination would start at {tuple(first)}, and coordinates "
+            "below 0 cannot be stored. Use offset=auto, or one that shifts the volume far enough."
+        )
+    return offset
+
+
+def _cuts(job: Job, source: Facts, layout: Layout, itemsize: int, box: Box, offset: Vec) -> Iterator[Cut]:
+    """Ways to cut the volume: the best first, then narrower bands, then thinner runs of planes."""
+    lattice = layout.grid or source.grid or CUBOID
+    grid = Vec(*(-shift for shift in offset)) if layout.grid else ORIGIN
+    block = _block(job, lattice, itemsize)
+    rows_whole = layout.planes or source.grain.x >= WHOLE
+    planes_whole = layout.planes or source.grain.y >= WHOLE
+    width = box.size.x if rows_whole else 2 * block.x
+    origin = Vec(box.start.x if rows_whole else grid.x, box.start.y if planes_whole else grid.y, grid.z)
+    best = block.y * max(1, SLAB_BYTES // (width * block.y * block.z * itemsize))
+
+    for depth in _halvings(block.z):
+        for rows in (best, *_halvings(block.y)):
+            if source.grain.y >= WHOLE:
+                rows = box.size.y
+            step = Vec(width, box.size.y if planes_whole else rows, depth)
+            yield Cut(step, origin, rows, Vec(block.x, min(block.y, rows), depth), grid)
+
+
+def _halvings(size: int) -> Iterator[int]:
+    while size >= 1:
+        yield size
+        size //= 2
+
+
+def _block(job: Job, lattice: Vec, itemsize: int) -> Vec:
+    """Size of one request: as the job says, else whole cuboids up to BLOCK_BYTES, wider before taller."""
+    x, y = lattice.x, lattice.y
+    while 2 * x * y * lattice.z * itemsize <= BLOCK_BYTES:
+        x, y = (2 * x, y) if x <= y else (x, 2 * y)
+    block = Vec(job.blocks.x or x, job.blocks.y or y, job.blocks.z or lattice.z)
+    if block.volume > MAX_BLOCK:
+        raise JobError(
+            f"blocks={{x: {block.x}, y: {block.y}, z: {block.z}}}: one request would have {block.volume:,} voxels; "
+            f"at most {MAX_BLOCK:,} are possible."
+        )
+    return block
+
+
+def _workers(job: Job) -> int:
+    if job.parallel.backend == "serial":
+        return 1
+    cores = os.cpu_count() or 1
+    return job.parallel.n_jobs if job.parallel.n_jobs > 0 else max(1, cores + 1 + job.parallel.n_jobs)
+
+
+@dataclass(frozen=True)
+class _Held:
+    """How many bytes one worker holds, and which cut fits the budget."""
+
+    job: Job
+    source: Facts
+    dtype: UInt
+    size: Vec
+    """Of the volume."""
+
+    @property
+    def itemsize(self) -> int:
+        return max(self.dtype.itemsize, self.source.dtype.itemsize)
+
+    def bytes_of(self, cut: Cut) -> int:
+        """The band as read and, where the dtype changes, as written; each request in flight twice: plain and packed."""
+        band = Vec(*map(min, cut.step._replace(y=cut.rows), self.size))
+        block = Vec(*map(min, cut.block, band))
+        copies = self.dtype.itemsize + (self.source.dtype.itemsize if self.source.dtype != self.dtype else 0)
+        return band.volume * copies + 2 * self.job.parallel.requests * block.volume * self.itemsize
+
+    def first_fitting(self, cuts: Iterator[Cut]) -> Cut:
+        """The first cut of which two workers fit, so that one can read while the other writes, else the narrowest."""
+        budget = self.job.parallel.memory
+        for cut in cuts:
+            if self.bytes_of(cut) * 2 <= budget:
+                return cut
+        least = self.bytes_of(cut)
+        if least > budget:
+            raise JobError(
+                f"parallel.memory={budget:,} bytes is too little: one worker needs {least:,} for planes of "
+                f"{self.size.x} x {self.size.y} {self.source.dtype}. Give at least that, or lower parallel.requests."
+            )
+        return cut

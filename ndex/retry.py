@@ -1,0 +1,46 @@
+"""The one retry policy: transient errors only, with backoff and jitter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import stamina
+
+from .errors import ServerError, TransientError
+from .job import Retry
+
+T = TypeVar("T")
+
+SERVER_ERROR_TRIES = 4
+"""A 500 of a BOSS may be deterministic (boss-api 3.3, 12.3), so it is tried 3 to 5 times, not for an hour."""
+
+
+def with_retry(policy: Retry, work: Callable[[], T]) -> T:
+    """The result of `work`, tried again after transient errors. Raises the last error when the tries are used up.
+
+    `stamina.set_testing(True)` takes the waiting out in tests.
+    """
+    server_errors = 0
+
+    def wait(error: Exception) -> bool | float:
+        nonlocal server_errors
+        if isinstance(error, ServerError):
+            server_errors += 1
+            if server_errors >= SERVER_ERROR_TRIES:
+                return False
+        if isinstance(error, TransientError) and error.retry_after is not None:
+            return min(error.retry_after, policy.max_wait)
+        return isinstance(error, TransientError)
+
+    for attempt in stamina.retry_context(
+        on=wait,
+        attempts=policy.attempts,
+        timeout=None,
+        wait_initial=policy.wait,
+        wait_max=policy.max_wait,
+        wait_jitter=policy.wait,
+    ):
+        with attempt:
+            return work()
+    raise AssertionError("stamina re-raises the last error")

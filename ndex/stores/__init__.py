@@ -1,0 +1,167 @@
+"""The two ends of a transfer: what every kind of place offers, and how to find the kind.
+
+A kind is one module here, named in `KINDS`. It defines `Source` and/or `Destination`, frozen dataclasses of settings
+(the keys of `conf/source/<choice>.yaml` and `conf/destination/<choice>.yaml`) derived from `ndex.job.End`, and for
+each role a store that is opened from the job by `open_source(job)` / `open_destination(job)`. Constructors do no I/O.
+A store may be used by several threads at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ..geometry import Box, Span, Vec
+from ..job import End, Job
+
+KINDS = ("boss", "images")
+
+Array = npt.NDArray[np.unsignedinteger]
+"""Voxels, (z, y, x)."""
+
+WHOLE = 1 << 40
+"""A grain along an axis that can only be had whole."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a place says of itself before anything is planned."""
+
+    label: str
+    """The place as a person would name it: a folder with its pattern, a channel with its host."""
+    identity: str
+    """The same text for the same voxels, whoever asks: stamps the journal, finds a job that copies onto itself."""
+    box: Box
+    """What there is, in the coordinates of the place."""
+    dtype: np.dtype[np.unsignedinteger]
+    times: Span = Span(0, 1)
+    grid: Vec | None = None
+    """Cuboids that requests had better be aligned to; None for a place without a grid."""
+    grain: Vec = Vec(1, 1, 1)
+    """Smallest piece that can be read or written without touching its neighbours; WHOLE along an axis of which only
+    all can be had at once. Image planes: (WHOLE, rows of a strip, 1)."""
+    voxel_size: tuple[float, float, float] | None = None
+    voxel_unit: str | None = None
+
+
+@dataclass(frozen=True)
+class Volume:
+    """What is going to be written: given to a destination before the first voxel."""
+
+    box: Box
+    """In the destination's coordinates, of the whole job, not only of this shard."""
+    dtype: np.dtype[np.unsignedinteger]
+    times: Span
+    timed: bool
+    """Whether time samples are named at all (`extent.t` given, or the source has several)."""
+    offset: Vec
+    """Destination coordinate = source coordinate + offset."""
+    stamp: str
+    """Fingerprint of the job, to tell its own half-done work from foreign files."""
+    block: Vec
+    """Size of one request."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Voxels as read from a source."""
+
+    array: Array
+    filled: tuple[int, ...] = ()
+    """z of the planes that were absent or unreadable and became zeros (`missing: fill`)."""
+
+
+class Readable(Protocol):
+    """A place to read voxels from."""
+
+    def facts(self) -> Facts:
+        """Size, type and grid of what is there. Raises JobError (exit 2) when the place cannot be used."""
+        ...
+
+    def read(self, box: Box, t: int) -> Piece:
+        """The voxels of `box` at time sample `t`, in the coordinates and the dtype of the place; never a view of
+        something that changes. Raises TransferError, or JobError when going on makes no sense."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Writer(Protocol):
+    """One task's output. Pieces arrive in the order of `Task.slabs`."""
+
+    def write(self, box: Box, array: Array) -> None: ...
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a kind of place wants to be written to, whether it exists yet or not."""
+
+    grid: Vec | None = None
+    """Cuboids that requests had better be aligned to."""
+    planes: bool = False
+    """A task must bring whole planes: z runs of the full width and height, in bands from top to bottom."""
+
+
+class Writable(Protocol):
+    """A place to write voxels to."""
+
+    layout: Layout
+
+    def accepts(self, dtype: np.dtype[np.unsignedinteger]) -> np.dtype[np.unsignedinteger]:
+        """The dtype in which voxels that arrive as `dtype` will be held: the same, or, for annotations, uint64.
+        Raises JobError, naming both, when the place holds another one (the remedy is `convert.dtype`)."""
+        ...
+
+    def facts(self) -> Facts | None:
+        """What is there already; None when nothing is."""
+        ...
+
+    def check(self, volume: Volume) -> list[str]:
+        """What `prepare` would create, a line each; touches nothing. Raises JobError when what is there already
+        contradicts the job."""
+        ...
+
+    def prepare(self, volume: Volume) -> None:
+        """Create the folder, or the channel and what it stands in; idempotent, safe when several shards do it."""
+        ...
+
+    def writer(self, box: Box, t: int) -> AbstractContextManager[Writer]:
+        """Takes the voxels of one task. Leaving without an error makes them durable, with one leaves nothing
+        half-made behind."""
+        ...
+
+    def read(self, box: Box, t: int) -> Piece:
+        """What was written, for verification."""
+        ...
+
+    def erase(self, box: Box, t: int) -> None:
+        """Make the box zero, where a write of zeros would not."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def module_of(kind: str) -> ModuleType:
+    """The module of a kind, imported only now: a job pays for the libraries of its own two ends."""
+    return importlib.import_module(f".{kind}", __name__)
+
+
+def settings_of(kind: str, role: str) -> type[End] | None:
+    """The settings class of a kind as `source` or `destination`; None when it cannot play that role."""
+    return getattr(module_of(kind), role.capitalize(), None)
+
+
+def open_source(job: Job) -> Readable:
+    store: Readable = module_of(job.source.kind).open_source(job)
+    return store
+
+
+def open_destination(job: Job) -> Writable:
+    store: Writable = module_of(job.destination.kind).open_destination(job)
+    return store
