@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ByteSize, Field
 
 from .geometry import Box
 
@@ -18,8 +18,20 @@ Action = Literal["run", "plan", "describe", "create", "verify", "status"]
 DType = Literal["uint8", "uint16", "uint32", "uint64"]
 Unit = Literal["nanometers", "micrometers", "millimeters", "centimeters"]
 Positive = Annotated[int, Field(gt=0)]
+PositiveSize = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[int, Field(ge=0)]
 Interval = tuple[int, int]
+Name = Annotated[str, Field(coerce_numbers_to_str=True, min_length=1)]
+"""A name in a BOSS; `2017` without quotes is one too."""
+
+
+def check_intervals(**intervals: Interval | None) -> None:
+    """Raises ValueError for an interval that ends before it has begun."""
+    for axis, interval in intervals.items():
+        if interval is not None and interval[0] >= interval[1]:
+            raise ValueError(
+                f"{axis}={list(interval)}: the start must be below the stop, which is the first one not included"
+            )
 
 
 @dataclass(frozen=True)
@@ -48,27 +60,30 @@ class Boss:
 class Frame:
     """Coordinate frame to create or to expect; bounds are half-open voxels at level 0."""
 
-    name: str | None = None
+    name: Name | None = None
     x: Interval | None = None
     y: Interval | None = None
     z: Interval | None = None
+
+    def __post_init__(self) -> None:
+        check_intervals(x=self.x, y=self.y, z=self.z)
 
 
 @dataclass(frozen=True)
 class Resource:
     """One channel of a BOSS at one resolution, and what is needed to create it."""
 
-    collection: str
-    experiment: str
-    channel: str
+    collection: Name
+    experiment: Name
+    channel: Name
     resolution: Annotated[int, Field(ge=0, le=9)] = 0
     iso: bool = False
     channel_type: Literal["image", "annotation"] | None = None
     """null: annotation for uint64 (and a source of uint32), else image."""
     datatype: DType | None = None
     """null: that of the data."""
-    source_channels: tuple[str, ...] = ()
-    voxel_size: tuple[float, float, float] | None = None
+    source_channels: tuple[Name, ...] = ()
+    voxel_size: tuple[PositiveSize, PositiveSize, PositiveSize] | None = None
     """Along x, y, z, in `voxel_unit`."""
     voxel_unit: Unit = "nanometers"
     frame: Frame = Frame()
@@ -99,6 +114,11 @@ class Extent:
     z: Interval | None = None
     t: Interval | None = None
 
+    def __post_init__(self) -> None:
+        check_intervals(x=self.x, y=self.y, z=self.z, t=self.t)
+        if self.t is not None and self.t[0] < 0:
+            raise ValueError(f"t={list(self.t)}: time samples count from 0")
+
     def within(self, whole: Box) -> Box:
         """This extent, with the axes that are not given taken from `whole`."""
         return Box.of(self.x or whole.x, self.y or whole.y, self.z or whole.z)
@@ -113,6 +133,10 @@ class Convert:
     """Values rescaled linearly to the full range of the dtype, clipped."""
     lossy: bool = False
     """Allow a cast that loses values."""
+
+    def __post_init__(self) -> None:
+        if self.window is not None and self.window[0] >= self.window[1]:
+            raise ValueError(f"window={list(self.window)}: the low value must be below the high one")
 
 
 @dataclass(frozen=True)
@@ -133,9 +157,13 @@ class Parallel:
     """Workers; -1: one a core."""
     requests: Positive = 4
     """Requests in flight per worker."""
-    memory: Annotated[int, Field(gt=0)] = 4 << 30
+    memory: Annotated[ByteSize, Field(gt=0)] = ByteSize(4 << 30)
     """Bytes that all workers of this machine may hold."""
     address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.n_jobs == 0:
+            raise ValueError("n_jobs=0: must be 1 or more, or -1 for one a core")
 
 
 @dataclass(frozen=True)
