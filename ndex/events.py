@@ -9,6 +9,13 @@ from .geometry import Box
 
 
 @dataclass(frozen=True)
+class Note:
+    """Something that the user should know."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Started:
     """The plan is made and the first task is about to go."""
 
@@ -52,6 +59,10 @@ class TaskFailed:
     box: Box
     t: int
     reason: str
+    fatal: bool = False
+    """No other task can succeed either, for instance since the token was refused."""
+    transient: bool = False
+    """It may succeed when it is tried again."""
     bug: str | None = None
     """The traceback, when the failure was not one that ndex expects."""
 
@@ -97,5 +108,5 @@ class Result:
         return self.tasks - self.done - self.resumed
 
 
-Event = Started | TaskDone | TaskFailed | Stopping | Result
+Event = Note | Started | TaskDone | TaskFailed | Stopping | Result
 Listener = Callable[[Event], None]

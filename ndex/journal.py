@@ -13,7 +13,8 @@ from __future__ import annotations
 import sqlite3
 import struct
 import time
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,22 +26,32 @@ from .events import TaskDone, TaskFailed
 from .job import Shard
 
 COMMIT_SECONDS = 0.2
+BUSY_SECONDS = 30.0
+"""Another shard may be committing."""
+
+Row = tuple[object, ...]
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS done (task INTEGER PRIMARY KEY, checksums BLOB NOT NULL, empty INTEGER NOT NULL,
-                                 filled INTEGER NOT NULL, verified INTEGER NOT NULL, at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS done (task INTEGER PRIMARY KEY, checksums BLOB NOT NULL, verified INTEGER NOT NULL,
+                                 at REAL NOT NULL, seal INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS failed (task INTEGER PRIMARY KEY, reason TEXT NOT NULL, at REAL NOT NULL);
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """What the journal knows of one finished task."""
 
-    task: int
-    checksums: tuple[int, ...]
-    """CRC-32 of each block as it was written."""
+    packed: bytes
     verified: bool
+    at: float
+    """Seconds since the epoch."""
+
+    @property
+    def checksums(self) -> tuple[int, ...]:
+        """CRC-32 of each block as it was written."""
+        return struct.unpack(f"<{len(self.packed) // 4}I", self.packed)
 
 
 @dataclass(frozen=True)
@@ -86,14 +97,14 @@ class Journal:
             self._claim.release()
 
     def _open(self) -> sqlite3.Connection:
-        """The database; one that a crash has damaged is put aside and what can be read of it is kept."""
-        rescued: list[tuple[object, ...]] = []
+        """The database; one that a crash has damaged is put aside, and what it surely says is kept."""
+        rescued: list[Row] = []
         if self.path.exists() and not _is_sound(self.path):
-            rescued = _readable_rows(self.path)
+            rescued = _sealed_rows(self.path)
             self.path.replace(self.path.with_suffix(".damaged"))
-        db = sqlite3.connect(self.path)
+        db = sqlite3.connect(self.path, timeout=BUSY_SECONDS)
         db.executescript("PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL;" + _SCHEMA)
-        db.executemany("INSERT OR IGNORE INTO done VALUES (?, ?, ?, ?, ?, ?)", rescued)
+        db.executemany("INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?, ?)", rescued)
         db.commit()
         return db
 
@@ -102,24 +113,26 @@ class Journal:
         self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
         self._db.commit()
 
-    def done(self, event: TaskDone) -> None:
-        """The task's voxels are durable at the destination."""
-        sums = struct.pack(f"<{len(event.checksums)}I", *event.checksums)
-        row = (event.index, sums, event.empty, len(event.filled), event.verified, time.time())
-        self._db.execute("INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?, ?, ?)", row)
-        self._db.execute("DELETE FROM failed WHERE task = ?", (event.index,))
-        self._commit_now_and_then()
-
-    def failed(self, event: TaskFailed) -> None:
-        self._db.execute("DELETE FROM done WHERE task = ?", (event.index,))
-        self._db.execute("INSERT OR REPLACE INTO failed VALUES (?, ?, ?)", (event.index, event.reason, time.time()))
-        self._commit_now_and_then()
-
-    def _commit_now_and_then(self) -> None:
+    def keep(self, outcome: TaskDone | TaskFailed) -> None:
+        """Write down how a task ended. One that is done must be durable at the destination already."""
+        if isinstance(outcome, TaskDone):
+            self._done(outcome)
+        else:
+            self._failed(outcome)
         now = time.monotonic()
         if now - self._last_commit >= COMMIT_SECONDS:
             self._db.commit()
             self._last_commit = now
+
+    def _done(self, event: TaskDone) -> None:
+        sums = struct.pack(f"<{len(event.checksums)}I", *event.checksums)
+        row = (event.index, sums, int(event.verified), time.time())
+        self._db.execute("INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?, ?)", (*row, _seal(row)))
+        self._db.execute("DELETE FROM failed WHERE task = ?", (event.index,))
+
+    def _failed(self, event: TaskFailed) -> None:
+        self._db.execute("DELETE FROM done WHERE task = ?", (event.index,))
+        self._db.execute("INSERT OR REPLACE INTO failed VALUES (?, ?, ?)", (event.index, event.reason, time.time()))
 
 
 def folder_of(journals: Path, name: str, stamp: str) -> Path:
@@ -127,22 +140,35 @@ def folder_of(journals: Path, name: str, stamp: str) -> Path:
     return journals / f"{name}-{stamp}"
 
 
-def done_tasks(folder: Path) -> set[int]:
-    """Indexes of the tasks that any shard has finished."""
-    return {task for db in _databases(folder) for (task,) in db.execute("SELECT task FROM done")}
+def folders(journals: Path, name: str) -> list[Path]:
+    """The journals of all jobs of this name, the newest first."""
+    return sorted(journals.glob(f"{name}-*"), key=lambda folder: folder.stat().st_mtime, reverse=True)
 
 
 def records(folder: Path) -> dict[int, Record]:
-    """Everything known of the finished tasks, by index."""
-    rows = (row for db in _databases(folder) for row in db.execute("SELECT task, checksums, verified FROM done"))
-    return {
-        task: Record(task, struct.unpack(f"<{len(sums) // 4}I", sums), bool(verified)) for task, sums, verified in rows
-    }
+    """The finished tasks of all shards, by index. A task that failed later than it was done is not among them."""
+    found: dict[int, Record] = {}
+    failures: dict[int, float] = {}
+    for _, db in _databases(folder):
+        for task, sums, verified, at in db.execute("SELECT task, checksums, verified, at FROM done"):
+            if task not in found or at > found[task].at:
+                found[task] = Record(sums, bool(verified), at)
+        for task, at in db.execute("SELECT task, at FROM failed"):
+            failures[task] = max(at, failures.get(task, at))
+    for task, at in failures.items():
+        if task in found and at > found[task].at:
+            del found[task]
+    return found
 
 
 def states(folder: Path) -> list[ShardState]:
     """One state for each shard that ever ran."""
-    return [_state(path, db) for path, db in _open_all(folder)]
+    return [_state(path, db) for path, db in _databases(folder)]
+
+
+def facts(folder: Path) -> dict[str, str]:
+    """What the first shard kept by `Journal.describe`."""
+    return next((dict(db.execute("SELECT key, value FROM facts")) for _, db in _databases(folder)), {})
 
 
 def _state(path: Path, db: sqlite3.Connection) -> ShardState:
@@ -150,37 +176,41 @@ def _state(path: Path, db: sqlite3.Connection) -> ShardState:
     return ShardState(path.stem, done, dict(db.execute("SELECT task, reason FROM failed ORDER BY task")), last)
 
 
-def _databases(folder: Path) -> Iterable[sqlite3.Connection]:
-    return (db for _, db in _open_all(folder))
-
-
-def _open_all(folder: Path) -> Iterator[tuple[Path, sqlite3.Connection]]:
-    """Every readable journal of a job, opened for reading."""
+def _databases(folder: Path) -> Iterator[tuple[Path, sqlite3.Connection]]:
+    """Every sound journal of a job, opened for reading."""
     for path in sorted(folder.glob("shard-*.sqlite")):
         if _is_sound(path):
-            with closing(_read_only(path)) as db:
+            with closing(_connect(path)) as db:
                 yield path, db
 
 
-def _read_only(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)
+def _connect(path: Path) -> sqlite3.Connection:
+    """An existing database. Not read-only: after a crash, SQLite has to roll an unfinished commit back first."""
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS)
 
 
 def _is_sound(path: Path) -> bool:
     try:
-        with closing(_read_only(path)) as db:
+        with closing(_connect(path)) as db:
             tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
-            return {"done", "failed"} <= tables and db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+            return {"facts", "done", "failed"} <= tables and db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
     except sqlite3.DatabaseError:
         return False
 
 
-def _readable_rows(path: Path) -> list[tuple[object, ...]]:
+def _seal(row: Row) -> int:
+    """A checksum of the row itself, so that rows of a damaged file can be believed one by one."""
+    return zlib.crc32(repr(row).encode())
+
+
+def _sealed_rows(path: Path) -> list[Row]:
     """The finished tasks of a damaged file, up to where it cannot be read any more."""
-    rows: list[tuple[object, ...]] = []
+    rows: list[Row] = []
     try:
-        with closing(_read_only(path)) as db:
-            rows.extend(db.execute("SELECT * FROM done"))
+        with closing(_connect(path)) as db:
+            for *row, seal in db.execute("SELECT * FROM done"):
+                if _seal(tuple(row)) == seal:
+                    rows.append((*row, seal))
     except sqlite3.DatabaseError:
         return rows
     return rows

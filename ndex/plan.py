@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
-import numpy as np
+from pydantic import TypeAdapter
 
 from .geometry import Box, Span, Tiling, Vec
 from .job import Job, Shard
-from .stores import Facts, Volume
+from .stores import Facts, UInt, Volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Plan(Sequence[Task]):
     """Whether time samples are named at all."""
     offset: Vec
     """Destination coordinate = source coordinate + offset."""
-    dtype: np.dtype[np.unsignedinteger]
+    dtype: UInt
     """Of the voxels at the destination."""
     cut: Cut
     shard: Shard
@@ -156,6 +156,13 @@ class Plan(Sequence[Task]):
         members = min(stride, self.total - stratum * stride)
         draw = hashlib.sha256(f"{self.stamp}:{stratum}".encode()).digest()
         return int.from_bytes(draw[:8], "big") % members == task.index % stride
+
+    def to_json(self) -> str:
+        return TypeAdapter(Plan).dump_json(self).decode()
+
+    @staticmethod
+    def from_json(text: str) -> Plan:
+        return TypeAdapter(Plan).validate_json(text)
 
     def _over_part(self, measure: Callable[[Box], int]) -> int:
         return self._before(self.part.stop, measure) - self._before(self.part.start, measure)

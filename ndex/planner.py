@@ -6,24 +6,20 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from .errors import JobError
 from .geometry import ORIGIN, Box, Span, Vec
 from .job import Interval, Job
 from .plan import Cut, Plan, fingerprint
-from .stores import WHOLE, Facts, Layout
+from .stores import WHOLE, Facts, Layout, UInt
 
 CUBOID = Vec(512, 512, 16)
 """Grid where neither end has one: a job that meets a BOSS later is aligned already."""
 BLOCK_BYTES = 16 << 20
-"""Aimed at by one request: large enough that 100 ms of latency do not matter, small enough to have several in flight."""
+"""Aimed at by one request: large enough to make latency small, small enough to have several in flight."""
 SLAB_BYTES = 64 << 20
 """Aimed at by what a worker holds at once."""
 MAX_BLOCK = 1 << 26
 """Voxels of one request: what clients of a BOSS send in one piece (boss-api 13.6), inside its size limit (7.3)."""
-
-UInt = np.dtype[np.unsignedinteger]
 
 
 def make_plan(job: Job, source: Facts, target: str, layout: Layout, dtype: UInt) -> Plan:
@@ -106,12 +102,12 @@ def _cuts(job: Job, source: Facts, layout: Layout, itemsize: int, box: Box, offs
     origin = Vec(box.start.x if rows_whole else grid.x, box.start.y if planes_whole else grid.y, grid.z)
     best = block.y * max(1, SLAB_BYTES // (width * block.y * block.z * itemsize))
 
+    decoded_whole = source.grain.y >= WHOLE
+    bands = [(best, block.y), *((rows, rows) for rows in _halvings(block.y))]
     for depth in _halvings(block.z):
-        for rows in (best, *_halvings(block.y)):
-            if source.grain.y >= WHOLE:
-                rows = box.size.y
+        for rows, height in [(box.size.y, block.y)] if decoded_whole else bands:
             step = Vec(width, box.size.y if planes_whole else rows, depth)
-            yield Cut(step, origin, rows, Vec(block.x, min(block.y, rows), depth), grid)
+            yield Cut(step, origin, rows, Vec(block.x, height, depth), grid)
 
 
 def _halvings(size: int) -> Iterator[int]:

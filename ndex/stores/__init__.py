@@ -12,10 +12,11 @@ import importlib
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import PlainSerializer, PlainValidator
 
 from ..geometry import Box, Span, Vec
 from ..job import End, Job
@@ -24,6 +25,11 @@ KINDS = ("boss", "images")
 
 Array = npt.NDArray[np.unsignedinteger]
 """Voxels, (z, y, x)."""
+
+UInt = Annotated[
+    np.dtype[np.unsignedinteger], PlainValidator(np.dtype), PlainSerializer(str, return_type=str)
+]
+"""uint8, uint16, uint32 or uint64, little-endian."""
 
 WHOLE = 1 << 40
 """A grain along an axis that can only be had whole."""
@@ -39,7 +45,7 @@ class Facts:
     """The same text for the same voxels, whoever asks: stamps the journal, finds a job that copies onto itself."""
     box: Box
     """What there is, in the coordinates of the place."""
-    dtype: np.dtype[np.unsignedinteger]
+    dtype: UInt
     times: Span = Span(0, 1)
     grid: Vec | None = None
     """Cuboids that requests had better be aligned to; None for a place without a grid."""
@@ -56,7 +62,7 @@ class Volume:
 
     box: Box
     """In the destination's coordinates, of the whole job, not only of this shard."""
-    dtype: np.dtype[np.unsignedinteger]
+    dtype: UInt
     times: Span
     timed: bool
     """Whether time samples are named at all (`extent.t` given, or the source has several)."""
@@ -112,14 +118,14 @@ class Writable(Protocol):
     """A place to write voxels to."""
 
     layout: Layout
+    label: str
+    """The place as a person would name it, whether it exists yet or not."""
+    identity: str
+    """As `Facts.identity` of the same place read as a source."""
 
-    def accepts(self, dtype: np.dtype[np.unsignedinteger]) -> np.dtype[np.unsignedinteger]:
+    def accepts(self, dtype: UInt) -> UInt:
         """The dtype in which voxels that arrive as `dtype` will be held: the same, or, for annotations, uint64.
         Raises JobError, naming both, when the place holds another one (the remedy is `convert.dtype`)."""
-        ...
-
-    def facts(self) -> Facts | None:
-        """What is there already; None when nothing is."""
         ...
 
     def check(self, volume: Volume) -> list[str]:
@@ -140,8 +146,8 @@ class Writable(Protocol):
         """What was written, for verification."""
         ...
 
-    def erase(self, box: Box, t: int) -> None:
-        """Make the box zero, where a write of zeros would not."""
+    def holds(self, box: Box, t: int) -> bool:
+        """Whether what was written to this box once is still there, as far as can be told without reading voxels."""
         ...
 
     def close(self) -> None: ...

@@ -1,0 +1,45 @@
+"""What a plan will cost, as `action: plan` shows it."""
+
+from __future__ import annotations
+
+from .geometry import Box
+from .job import Job
+from .plan import Plan
+
+_MICROMETRES = {"nanometers": 1e-3, "micrometers": 1.0, "millimeters": 1e3, "centimeters": 1e4}
+
+
+def forecast(job: Job, plan: Plan, created: list[str], resumed: int) -> dict[str, object]:
+    """Numbers of this shard, and of the whole job where they are named so; sizes in voxels and bytes."""
+    return {
+        "extent": _axes(plan.box),
+        "destination_extent": _axes(plan.box.shift(plan.offset)),
+        "micrometers": _micrometers(job, plan),
+        "times": list(plan.times),
+        "dtype": f"{plan.source.dtype} to {plan.dtype}" if plan.source.dtype != plan.dtype else str(plan.dtype),
+        "creates": created,
+        "voxels": plan.voxels,
+        "bytes": plan.nbytes,
+        "tasks": len(plan),
+        "tasks_of_all_shards": plan.total,
+        "tasks_done": resumed,
+        "blocks": plan.requests,
+        "block": dict(zip("xyz", plan.cut.block, strict=True)),
+        "workers": plan.workers,
+        "requests_in_flight": plan.workers * job.parallel.requests,
+        "memory": plan.workers * plan.worker_memory,
+    }
+
+
+def _axes(box: Box) -> dict[str, list[int]]:
+    return {"x": list(box.x), "y": list(box.y), "z": list(box.z)}
+
+
+def _micrometers(job: Job, plan: Plan) -> list[float] | None:
+    """Size of the volume along x, y and z, when either end knows the size of a voxel."""
+    size, unit = plan.source.voxel_size, plan.source.voxel_unit
+    if size is None and job.resource is not None:
+        size, unit = job.resource.voxel_size, job.resource.voxel_unit
+    if size is None or unit is None:
+        return None
+    return [round(n * voxel * _MICROMETRES[unit], 6) for n, voxel in zip(plan.box.size, size, strict=True)]

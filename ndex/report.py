@@ -1,0 +1,196 @@
+"""Events as people and scripts see them: progress, lines, a log, result.json."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from .events import Event, Listener, Note, Result, Started, Stopping, TaskDone, TaskFailed
+from .summary import megabytes, plan_lines, started_lines, status_lines, summary_lines, tree_lines
+
+EVERY = 30.0
+"""Seconds between two lines of progress where there is no terminal."""
+SHOWN_FAILURES = 10
+"""Failed tasks that are named as they happen; all of them are in the log."""
+
+
+class Lines:
+    """Plain lines: for files, pipes and batch systems."""
+
+    def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._out = out
+        self._clock = clock
+        self._failed = 0
+        self._nbytes = 0
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Note():
+                self._print(event.text)
+            case Started():
+                self._started = self._last = self._clock()
+                self._left, self._done = event.tasks - event.resumed, 0
+                self._print(*started_lines(event))
+            case TaskDone():
+                self._done += 1
+                self._nbytes += event.nbytes
+                self._now_and_then()
+            case TaskFailed():
+                self._failed += 1
+                if self._failed <= SHOWN_FAILURES:
+                    self._print(f"FAILED {event.box}: {event.reason}")
+            case Stopping():
+                self._print(f"Stopping: {event.reason}")
+            case Result():
+                self._print(*lines_of(event))
+
+    def _now_and_then(self) -> None:
+        now = self._clock()
+        if now - self._last >= EVERY:
+            self._last = now
+            rate = self._nbytes / (now - self._started)
+            ahead = (now - self._started) / self._done * (self._left - self._done)
+            self._print(
+                f"{self._done} of {self._left} tasks, {megabytes(self._nbytes)}, {megabytes(rate)}/s, "
+                f"{self._failed} failed, about {ahead / 60:.0f} min left"
+            )
+
+    def _print(self, *lines: str) -> None:
+        for line in lines:
+            print(line, file=self._out, flush=True)
+
+
+class Bar:
+    """A progress bar for terminals; everything but the progress is said as in `Lines`."""
+
+    def __init__(self, out: TextIO) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        rate = TextColumn("{task.fields[rate]}")
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate)
+        self._progress = Progress(*columns, TimeRemainingColumn(), console=Console(file=out), transient=True)
+        self._lines = Lines(_Above(self._progress.console.print), clock=lambda: 0.0)
+        self._nbytes = self._failed = 0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Started):
+            self._lines(event)
+            self._begin = time.monotonic()
+            self._task = self._progress.add_task(event.name, total=event.tasks - event.resumed, rate="")
+            self._progress.start()
+            return
+        if isinstance(event, TaskDone | TaskFailed):
+            self._advance(event)
+        if isinstance(event, Result):
+            self._progress.stop()
+        self._lines(event)
+
+    def _advance(self, event: TaskDone | TaskFailed) -> None:
+        if isinstance(event, TaskDone):
+            self._nbytes += event.nbytes
+        else:
+            self._failed += 1
+        rate = f"{megabytes(self._nbytes / max(1e-3, time.monotonic() - self._begin))}/s"
+        self._progress.update(self._task, advance=1, rate=f"{rate}, {self._failed} failed" if self._failed else rate)
+
+
+class _Above(TextIO):
+    """A text stream whose lines appear above the progress bar."""
+
+    def __init__(self, show: Callable[..., None]) -> None:
+        self._show = show
+
+    def write(self, text: str) -> int:
+        self._show(text, end="", markup=False, highlight=False, soft_wrap=True)
+        return len(text)
+
+    def flush(self) -> None:
+        """Every write is shown at once."""
+
+
+class JsonLines:
+    """One JSON object a line and event, for scripts."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def __call__(self, event: Event) -> None:
+        print(json.dumps({"event": type(event).__name__, **plain(event)}), file=self._out, flush=True)
+
+
+class LogFile:
+    """Every event as a line of a log file. Close it at the end."""
+
+    def __init__(self, path: Path) -> None:
+        self._handler = logging.FileHandler(path, encoding="utf-8")
+        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._log = logging.getLogger("ndex")
+        self._log.addHandler(self._handler)
+        self._log.setLevel(logging.INFO)
+        self._log.propagate = False
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case TaskDone():
+                self._log.info("done task %d (%s)%s", event.index, event.box, ", verified" if event.verified else "")
+            case TaskFailed():
+                self._log.error("failed task %d (%s): %s%s", event.index, event.box, event.reason, _indented(event.bug))
+            case Note() | Stopping():
+                self._log.info("%s", event.text if isinstance(event, Note) else f"stopping: {event.reason}")
+            case Started():
+                self._log.info("%s", " | ".join(started_lines(event)))
+            case Result():
+                self._log.info("%s", " | ".join(lines_of(event)))
+
+    def error(self, text: str) -> None:
+        self._log.error("%s", text)
+
+    def close(self) -> None:
+        self._log.removeHandler(self._handler)
+        self._handler.close()
+
+
+def screen(format: str, out: TextIO | None = None) -> Listener:
+    """The listener that shows events on standard output, as `report.format` and the terminal ask for."""
+    out = out or sys.stdout
+    if format == "json":
+        return JsonLines(out)
+    return Bar(out) if out.isatty() else Lines(out)
+
+
+def lines_of(result: Result) -> list[str]:
+    """What is said at the end."""
+    show = {"plan": plan_lines, "status": status_lines, "describe": tree_lines}.get(result.action, summary_lines)
+    return show(result)
+
+
+def write_result(result: Result, path: Path) -> None:
+    """result.json, complete or not there at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(plain(result), indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def plain(value: Any) -> Any:
+    """An event as JSON values; a box as its intervals."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, dict):
+        if value.keys() == {"start", "stop"} and isinstance(value["start"], tuple):
+            bounds = zip(value["start"], value["stop"], strict=True)
+            return {axis: list(interval) for axis, interval in zip("xyz", bounds, strict=True)}
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [plain(inner) for inner in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _indented(traceback: str | None) -> str:
+    return "" if traceback is None else "\n    " + traceback.strip().replace("\n", "\n    ")

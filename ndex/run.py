@@ -1,0 +1,256 @@
+"""Does what the job's action says: workers get the tasks that are left, listeners hear what happens."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from . import convert, journal
+from .embedded import bosses, reachable
+from .errors import JobError, Missing, NdexError, Unreachable
+from .events import Event, Listener, Note, Result, Started, Stopping, TaskDone, TaskFailed
+from .forecast import forecast
+from .job import Job
+from .plan import Plan
+from .planner import make_plan
+from .transfer import Outcome, close_ends, compare, ends_of, transfer
+from .workers import outcomes
+
+T = TypeVar("T")
+
+READ_ONLY = ("plan", "describe", "status", "verify")
+"""Actions that change nothing at either end."""
+FAILURES_IN_A_ROW = 20
+"""Of the kind that may pass by itself. After so many the other side is gone, and the rest is left for another run."""
+
+
+def run(job: Job, listeners: Sequence[Listener] = (), stop: threading.Event | None = None) -> Result:
+    """Run a job and say how it ended.
+
+    `listeners` are called with every event, in this thread. Once `stop` is set no further task is begun; those under
+    way are finished. Raises NdexError when the job is wrong or an end cannot be reached before the first task;
+    failures of single tasks are in the result.
+    """
+
+    def emit(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    begin = time.monotonic()
+    with reachable(job, read_only=job.action in READ_ONLY) as live:
+        for root in sorted({str(boss.root) for boss in bosses(live) if boss.embedded}):
+            emit(Note(f"Using the embedded BOSS in {root}"))
+        try:
+            result = _ACTIONS[job.action](_Run(live, emit, stop or threading.Event()))
+        finally:
+            close_ends(live)
+    result = replace(result, seconds=time.monotonic() - begin)
+    emit(result)
+    return result
+
+
+def make_ready(job: Job) -> tuple[Plan, list[str]]:
+    """The plan of a job and what would be created for it; asks both ends for their facts and changes nothing.
+
+    Raises JobError when they contradict the job.
+    """
+    ends = ends_of(job)
+    source = ends.source.facts()
+    if source.identity == ends.destination.identity:
+        raise JobError(f"source and destination are the same: {source.label}. Give one of them another place.")
+    dtype = ends.destination.accepts(np.dtype(job.convert.dtype or source.dtype))
+    convert.check(source.dtype, dtype, job.convert)
+    plan = make_plan(job, source, ends.destination.identity, ends.destination.layout, dtype)
+    return plan, ends.destination.check(plan.volume)
+
+
+@dataclass
+class _Run:
+    """One run under way, and what it has done so far."""
+
+    job: Job
+    emit: Listener
+    stop: threading.Event
+    totals: Result = field(init=False)
+    failed: list[TaskFailed] = field(default_factory=list)
+    filled: set[int] = field(default_factory=set)
+    fatal: str | None = None
+    transient_in_a_row: int = 0
+
+    def __post_init__(self) -> None:
+        self.totals = Result(self.job.name, self.job.action, 0)
+
+    def begin(self, plan: Plan, created: Sequence[str], resumed: int) -> None:
+        """The plan stands."""
+        label = ends_of(self.job).destination.label
+        self.totals = replace(
+            self.totals, source=plan.source.label, destination=label, tasks=len(plan), resumed=resumed
+        )
+        self.emit(Started(self.job.name, plan.source.label, label, tuple(created), len(plan), resumed, plan.voxels))
+
+    def work_off(
+        self,
+        plan: Plan,
+        work: Callable[[T], Outcome],
+        left: Iterable[T],
+        keep: Callable[[Outcome], None] = lambda outcome: None,
+    ) -> Result:
+        """Give the tasks that are left to the workers, keep what comes back, and sum it up."""
+        for outcome in outcomes(self.job.parallel, plan.workers, work, self._until_stopped(left)):
+            keep(outcome)
+            if isinstance(outcome, TaskDone):
+                self._count(outcome)
+            else:
+                self._judge(outcome)
+            self.emit(outcome)
+        return self.result()
+
+    def result(self) -> Result:
+        code = 2 if self.fatal else 130 if self.stop.is_set() else 1 if self.failed else 0
+        return replace(
+            self.totals,
+            exit_code=code,
+            failed=tuple(self.failed),
+            filled=tuple(sorted(self.filled)),
+            error=self.fatal,
+        )
+
+    def _until_stopped(self, items: Iterable[T]) -> Iterator[T]:
+        for item in items:
+            if self.stop.is_set():
+                self.emit(Stopping("interrupted; tasks under way are finished first"))
+                return
+            if self.fatal is not None:
+                self.emit(Stopping(self.fatal))
+                return
+            yield item
+
+    def _count(self, task: TaskDone) -> None:
+        self.transient_in_a_row = 0
+        self.filled.update(task.filled)
+        totals = self.totals
+        self.totals = replace(
+            totals,
+            done=totals.done + 1,
+            voxels=totals.voxels + task.box.voxels,
+            nbytes=totals.nbytes + task.nbytes,
+            empty=totals.empty + task.empty,
+            verified=totals.verified + task.verified,
+            repaired=totals.repaired + task.repaired,
+        )
+
+    def _judge(self, task: TaskFailed) -> None:
+        self.failed.append(task)
+        self.transient_in_a_row = self.transient_in_a_row + 1 if task.transient else 0
+        if task.fatal:
+            self.fatal = task.reason
+        elif self.transient_in_a_row >= FAILURES_IN_A_ROW:
+            self.fatal = f"{FAILURES_IN_A_ROW} tasks in a row failed, the last one so: {task.reason}"
+
+
+def _folder(job: Job, plan: Plan) -> Path:
+    return journal.folder_of(job.journal, job.name, plan.stamp)
+
+
+def _known(job: Job, plan: Plan, created: Sequence[str]) -> dict[int, journal.Record]:
+    """The finished tasks of this shard whose voxels are, as far as can be told without reading them, still there."""
+    part, destination = plan.part, ends_of(job).destination
+
+    def holds(index: int) -> bool:
+        task = plan.task(index)
+        return destination.holds(task.box.shift(plan.offset), task.t)
+
+    found = journal.records(_folder(job, plan))
+    return {i: record for i, record in found.items() if part.start <= i < part.stop and holds(i)}
+
+
+def _transfer(run: _Run) -> Result:
+    job = run.job
+    plan, created = make_ready(job)
+    with journal.Journal(_folder(job, plan), job.shard) as log:
+        known = _known(job, plan, created)
+        ends_of(job).destination.prepare(plan.volume)
+        log.describe({"job": job.name, "plan": plan.to_json()})
+        run.begin(plan, created, len(known))
+        left = (index for index in range(*plan.part) if index not in known)
+        return run.work_off(plan, partial(transfer, job, plan), left, log.keep)
+
+
+def _plan(run: _Run) -> Result:
+    plan, created = make_ready(run.job)
+    known = _known(run.job, plan, created)
+    return replace(
+        run.totals,
+        source=plan.source.label,
+        destination=ends_of(run.job).destination.label,
+        tasks=len(plan),
+        resumed=len(known),
+        details=forecast(run.job, plan, created, len(known)),
+    )
+
+
+def _create(run: _Run) -> Result:
+    plan, created = make_ready(run.job)
+    ends_of(run.job).destination.prepare(plan.volume)
+    return replace(run.totals, destination=ends_of(run.job).destination.label, details={"created": created})
+
+
+def _verify(run: _Run) -> Result:
+    """Compare the destination with the source or, when that is gone, with the checksums in the journal."""
+    job = run.job
+    try:
+        plan, _ = make_ready(job)
+        items: Iterable[tuple[int, tuple[int, ...] | None]] = ((index, None) for index in range(*plan.part))
+    except (Missing, Unreachable) as gone:
+        plan = _plan_from_journal(job, gone)
+        run.emit(Note(f"The source cannot be read, so the checksums of the journal are compared. {gone}"))
+        found = journal.records(_folder(job, plan))
+        items = ((index, found[index].checksums if index in found else ()) for index in range(*plan.part))
+    run.begin(plan, (), 0)
+    return run.work_off(plan, partial(compare, job, plan), items)
+
+
+def _plan_from_journal(job: Job, gone: Exception) -> Plan:
+    """The plan in the newest journal of this job that leads to this destination."""
+    target = ends_of(job).destination.identity
+    for folder in journal.folders(job.journal, job.name):
+        stored = journal.facts(folder).get("plan")
+        if stored is not None and (plan := Plan.from_json(stored)).target == target:
+            return replace(plan, shard=job.shard)
+    raise JobError(f"{gone} And no journal of this job to this destination lies in {job.journal}.") from gone
+
+
+def _status(run: _Run) -> Result:
+    """What the journals of all shards know; works without either end."""
+    job = run.job
+    try:
+        plan, _ = make_ready(job)
+    except NdexError as gone:
+        plan = _plan_from_journal(job, gone)
+    folder, part = _folder(job, plan), plan.part
+    done = sum(part.start <= index < part.stop for index in journal.records(folder))
+    shards = [asdict(state) for state in journal.states(folder)]
+    return replace(run.totals, tasks=len(plan), resumed=done, details={"journal": str(folder), "shards": shards})
+
+
+def _describe(run: _Run) -> Result:
+    from .describe import describe
+
+    return replace(run.totals, details=describe(run.job))
+
+
+_ACTIONS: dict[str, Callable[[_Run], Result]] = {
+    "run": _transfer,
+    "plan": _plan,
+    "create": _create,
+    "verify": _verify,
+    "status": _status,
+    "describe": _describe,
+}

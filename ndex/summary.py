@@ -1,0 +1,110 @@
+"""Results as lines that a person reads."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.filesize import decimal
+
+from .events import Result, Started
+
+NAMED_FAILURES = 20
+"""Failed tasks that the closing lines name."""
+
+
+def megabytes(nbytes: float) -> str:
+    """A size with the unit that suits it."""
+    return decimal(round(nbytes))
+
+
+def started_lines(event: Started) -> list[str]:
+    lines = [f"{event.name}: {event.source} -> {event.destination}"]
+    lines += [f"  creates {line}" for line in event.created]
+    if event.resumed:
+        lines.append(f"  {event.resumed} of {event.tasks} tasks were done before")
+    return lines
+
+
+def summary_lines(result: Result) -> list[str]:
+    """How a transfer, a verification or a creation ended."""
+    if result.action == "create":
+        created: Any = result.details.get("created") or ["nothing: all of it exists"]
+        return [f"{result.name}: created {line}" for line in created]
+    if result.tasks and result.resumed == result.tasks:
+        return [
+            f"{result.name}: nothing is left to do, all {result.tasks} tasks were done before",
+            f"  the data is in {result.destination}",
+        ]
+    rate = megabytes(result.nbytes / result.seconds) if result.seconds else "0 bytes"
+    verb = "compared" if result.action == "verify" else "transferred"
+    counts = [
+        f"{result.done} of {result.tasks - result.resumed} tasks {verb}",
+        f"{megabytes(result.nbytes)} in {result.seconds:.1f} s ({rate}/s)",
+        f"{result.verified} verified",
+    ]
+    for number, what in (
+        (result.resumed, "done before"),
+        (result.empty, "empty blocks"),
+        (len(result.filled), "absent planes filled with zeros"),
+        (result.repaired, "repaired"),
+        (len(result.failed), "FAILED"),
+    ):
+        if number:
+            counts.append(f"{number} {what}")
+    lines = [f"{result.name}: " + ", ".join(counts)]
+    lines += [f"  failed {task.box}: {task.reason}" for task in result.failed[:NAMED_FAILURES]]
+    if len(result.failed) > NAMED_FAILURES:
+        lines.append(f"  and {len(result.failed) - NAMED_FAILURES} more")
+    if result.filled:
+        lines.append(f"  planes filled: z {', '.join(map(str, result.filled))}")
+    if result.exit_code == 0:
+        lines.append(f"  the data is in {result.destination}")
+    elif result.action == "run":
+        lines.append(f"  {result.left} tasks are left; the same command goes on from here")
+    return lines
+
+
+def plan_lines(result: Result) -> list[str]:
+    """The dry run as a table."""
+    facts: dict[str, Any] = result.details
+    rows = [
+        ("from", result.source),
+        ("to", result.destination),
+        *(("creates", line) for line in facts["creates"]),
+        *((axis, f"{a} to {b}") for axis, (a, b) in facts["extent"].items()),
+        ("voxels", f"{facts['voxels']:,} {facts['dtype']}, {megabytes(facts['bytes'])}"),
+        ("tasks", f"{facts['tasks']:,}, {facts['tasks_done']:,} of them done"),
+        ("blocks", "{:,} of {x} x {y} x {z}".format(facts["blocks"], **facts["block"])),
+        ("workers", f"{facts['workers']}, {facts['requests_in_flight']} requests in flight"),
+        ("memory", megabytes(facts["memory"])),
+    ]
+    if facts["destination_extent"] != facts["extent"]:
+        rows[2:2] = [(f"{axis} there", f"{a} to {b}") for axis, (a, b) in facts["destination_extent"].items()]
+    if facts["micrometers"]:
+        rows.append(("size", "{} x {} x {} micrometers".format(*facts["micrometers"])))
+    return [f"{result.name}: a plan; nothing was touched", *(f"  {key:<10} {value}" for key, value in rows)]
+
+
+def status_lines(result: Result) -> list[str]:
+    """What the journals know."""
+    lines = [f"{result.name}: {result.resumed} of {result.tasks} tasks done, {result.left} left"]
+    shards: Any = result.details["shards"]
+    for shard in shards:
+        last = shard["last_seen"]
+        seen = "never" if last is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(last))
+        lines.append(f"  {shard['name']}: {shard['done']} done, {len(shard['failed'])} failed, last seen {seen}")
+        lines += [f"    failed task {task}: {reason}" for task, reason in shard["failed"].items()]
+    return lines
+
+
+def tree_lines(result: Result) -> list[str]:
+    """Nested facts, indented."""
+    return [line for key, value in result.details.items() for line in _branch(key, value, 0)]
+
+
+def _branch(key: str, value: object, depth: int) -> list[str]:
+    indent = "  " * depth
+    if isinstance(value, dict):
+        return [f"{indent}{key}", *(line for k, v in value.items() for line in _branch(str(k), v, depth + 1))]
+    return [f"{indent}{key}: {value}"]
