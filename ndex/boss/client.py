@@ -1,0 +1,42 @@
+"""The client of a BOSS, on top of intern: its sessions, its resource objects, its URLs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..job import Boss, Retry
+from .catalog import Catalog
+from .connection import Connection
+from .credentials import find_credentials
+from .cutouts import Cutouts
+from .derived import Derived
+from .metadata import Metadata
+
+
+class BossClient(Catalog, Cutouts, Metadata, Derived):
+    """One BOSS, in ndex's terms. Usable by several threads at once."""
+
+    @classmethod
+    def connect(cls, boss: Boss, retry: Retry) -> BossClient:
+        """The client for the BOSS of a job; nothing is sent yet.
+
+        Raises AccessError when there is no usable token, JobError when there is no usable host.
+        """
+        return cls(Connection(find_credentials(boss), boss.timeout), retry)
+
+    def impatient(self) -> BossClient:
+        """The same client for the questions before a transfer, which give up within seconds."""
+        few = replace(self._retry, attempts=min(3, self._retry.attempts), wait=min(1.0, self._retry.wait), max_wait=5.0)
+        return BossClient(self._connection, few)
+
+    @property
+    def host(self) -> str:
+        """Name and port."""
+        return self._access.host
+
+    def close(self) -> None:
+        """End the connections."""
+        self._connection.close()
+
+    def __repr__(self) -> str:
+        return f"BossClient({self._access.url})"
