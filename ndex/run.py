@@ -81,7 +81,10 @@ class _Run:
     totals: Result = field(init=False)
     failed: list[TaskFailed] = field(default_factory=list)
     filled: set[int] = field(default_factory=set)
-    fatal: str | None = None
+    halted: str | None = None
+    """Why no further task is begun."""
+    hopeless: bool = False
+    """Whether that is the job's own fault."""
     transient_in_a_row: int = 0
 
     def __post_init__(self) -> None:
@@ -113,13 +116,13 @@ class _Run:
         return self.result()
 
     def result(self) -> Result:
-        code = 2 if self.fatal else 130 if self.stop.is_set() else 1 if self.failed else 0
+        code = 2 if self.hopeless else 130 if self.stop.is_set() else 1 if self.failed else 0
         return replace(
             self.totals,
             exit_code=code,
             failed=tuple(self.failed),
             filled=tuple(sorted(self.filled)),
-            error=self.fatal,
+            error=self.halted,
         )
 
     def _until_stopped(self, items: Iterable[T]) -> Iterator[T]:
@@ -127,8 +130,8 @@ class _Run:
             if self.stop.is_set():
                 self.emit(Stopping("interrupted; tasks under way are finished first"))
                 return
-            if self.fatal is not None:
-                self.emit(Stopping(self.fatal))
+            if self.halted is not None:
+                self.emit(Stopping(self.halted))
                 return
             yield item
 
@@ -150,9 +153,9 @@ class _Run:
         self.failed.append(task)
         self.transient_in_a_row = self.transient_in_a_row + 1 if task.transient else 0
         if task.fatal:
-            self.fatal = task.reason
+            self.halted, self.hopeless = task.reason, True
         elif self.transient_in_a_row >= FAILURES_IN_A_ROW:
-            self.fatal = f"{FAILURES_IN_A_ROW} tasks in a row failed, the last one so: {task.reason}"
+            self.halted = f"{FAILURES_IN_A_ROW} tasks in a row failed, the last one so: {task.reason}"
 
 
 def _folder(job: Job, plan: Plan) -> Path:
