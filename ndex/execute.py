@@ -13,7 +13,7 @@ from .errors import NdexError
 from .events import Listener, Note, Result
 from .job import Job
 from .report import LogFile, screen, write_result
-from .run import run
+from .runner import run
 
 
 def execute(job: Job, output: Path | None) -> Result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .geometry import Box
 from .job import Job
-from .plan import Plan
+from .plans import Plan
 
 _MICROMETRES = {"nanometers": 1e-3, "micrometers": 1.0, "millimeters": 1e3, "centimeters": 1e4}
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from .errors import JobError
 from .geometry import ORIGIN, Box, Span, Vec
 from .job import Interval, Job
-from .plan import Cut, Plan, fingerprint
+from .plans import Cut, Plan, fingerprint
 from .stores import WHOLE, Facts, Layout, UInt
 
 CUBOID = Vec(512, 512, 16)

@@ -18,7 +18,7 @@ from .errors import JobError, NdexError, PermanentError, TransientError
 from .events import TaskDone, TaskFailed
 from .geometry import Box
 from .job import Job
-from .plan import Plan, Task
+from .plans import Plan, Task
 from .stores import Readable, Writable, open_destination, open_source
 
 Outcome = TaskDone | TaskFailed

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ndex.errors import JobError
 from ndex.geometry import Box, Span, Vec
 from ndex.job import Blocks, Boss, End, Extent, Job, Parallel, Shard
-from ndex.plan import Plan
+from ndex.plans import Plan
 from ndex.planner import make_plan
 from ndex.stores import WHOLE, Facts, Layout
 

@@ -18,7 +18,7 @@ from .errors import JobError, Missing, NdexError, Unreachable
 from .events import Event, Listener, Note, Result, Started, Stopping, TaskDone, TaskFailed
 from .forecast import forecast
 from .job import Job
-from .plan import Plan
+from .plans import Plan
 from .planner import make_plan
 from .transfer import Outcome, close_ends, compare, ends_of, transfer
 from .workers import outcomes
@@ -54,6 +54,15 @@ def run(job: Job, listeners: Sequence[Listener] = (), stop: threading.Event | No
     result = replace(result, seconds=time.monotonic() - begin)
     emit(result)
     return result
+
+
+def plan_of(job: Job) -> Plan:
+    """The plan of a job; changes nothing at either end. Raises NdexError as `run` does."""
+    with reachable(job, read_only=True) as live:
+        try:
+            return make_ready(live)[0]
+        finally:
+            close_ends(live)
 
 
 def make_ready(job: Job) -> tuple[Plan, list[str]]:

@@ -17,7 +17,7 @@ from ndex.events import Event, Note, Result, Started, Stopping, TaskDone, TaskFa
 from ndex.geometry import Box
 from ndex.job import Job, Parallel, Shard
 from ndex.journal import Journal, folder_of, records, states
-from ndex.run import run
+from ndex.runner import run
 
 BOX = Box.of((5, 600), (0, 40), (3, 170))
 TASKS = 11
