@@ -12,31 +12,29 @@ from types import FrameType
 from .errors import NdexError
 from .events import Listener, Note, Result
 from .job import Job
-from .report import LogFile, screen, write_result
+from .report import log, screen, write_result
 from .runner import run
 
 
-def execute(job: Job, output: Path | None) -> Result:
-    """Run a job and show how it goes. With an `output` folder, ndex.log and result.json are written there.
+def execute(job: Job, output: Path | None) -> int:
+    """Run a job, show how it goes, and return the exit code. An `output` folder gets result.json, however it ends.
 
-    Never raises NdexError: a job that cannot work ends as a result with exit code 2 and its `error`.
+    Raises NdexError when the job cannot work, before anything was transferred.
     """
     show = screen(job.report.format)
-    log = LogFile(output / "ndex.log") if output is not None else None
-    listeners: list[Listener] = [show] if log is None else [show, log]
     try:
         with _interruptible(show) as stop:
-            result = run(job, listeners, stop)
+            result = run(job, (show, log), stop)
     except NdexError as error:
-        result = Result(job.name, job.action, 2, error=str(error))
-        if log is not None:
-            log.error(str(error))
-    finally:
-        if log is not None:
-            log.close()
+        _keep(Result(job.name, job.action, 2, error=str(error)), output)
+        raise
+    _keep(result, output)
+    return result.exit_code
+
+
+def _keep(result: Result, output: Path | None) -> None:
     if output is not None:
         write_result(result, output / "result.json")
-    return result
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from .summary import megabytes, plan_lines, started_lines, status_lines, summary
 
 EVERY = 30.0
 """Seconds between two lines of progress where there is no terminal."""
+_log = logging.getLogger("ndex")
+
 SHOWN_FAILURES = 10
 """Failed tasks that are named as they happen; all of them are in the log."""
 
@@ -125,36 +127,21 @@ class JsonLines:
         print(json.dumps({"event": type(event).__name__, **plain(event)}), file=self._out, flush=True)
 
 
-class LogFile:
-    """Every event as a line of a log file. Close it at the end."""
-
-    def __init__(self, path: Path) -> None:
-        self._handler = logging.FileHandler(path, encoding="utf-8")
-        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        self._log = logging.getLogger("ndex")
-        self._log.addHandler(self._handler)
-        self._log.setLevel(logging.INFO)
-        self._log.propagate = False
-
-    def __call__(self, event: Event) -> None:
-        match event:
-            case TaskDone():
-                self._log.info("done task %d (%s)%s", event.index, event.box, ", verified" if event.verified else "")
-            case TaskFailed():
-                self._log.error("failed task %d (%s): %s%s", event.index, event.box, event.reason, _indented(event.bug))
-            case Note() | Stopping():
-                self._log.info("%s", event.text if isinstance(event, Note) else f"stopping: {event.reason}")
-            case Started():
-                self._log.info("%s", " | ".join(started_lines(event)))
-            case Result():
-                self._log.info("%s", " | ".join(lines_of(event)))
-
-    def error(self, text: str) -> None:
-        self._log.error("%s", text)
-
-    def close(self) -> None:
-        self._log.removeHandler(self._handler)
-        self._handler.close()
+def log(event: Event) -> None:
+    """Every event as a line of the log; the command decides where that goes."""
+    match event:
+        case TaskDone():
+            _log.info("done task %d (%s)%s", event.index, event.box, ", verified" if event.verified else "")
+        case TaskFailed():
+            _log.error("failed task %d (%s): %s%s", event.index, event.box, event.reason, _indented(event.bug))
+        case Note():
+            _log.info("%s", event.text)
+        case Stopping():
+            _log.warning("stopping: %s", event.reason)
+        case Started():
+            _log.info("%s", " | ".join(started_lines(event)))
+        case Result():
+            _log.info("%s", " | ".join(lines_of(event)))
 
 
 def screen(format: str, out: TextIO | None = None) -> Listener:
