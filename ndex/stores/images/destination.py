@@ -1,0 +1,217 @@
+"""A folder of image files to write to."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+
+from ...errors import JobError, PermanentError
+from ...files import Folder
+from ...geometry import Box, Vec
+from ...job import Job
+from ...retry import with_retry
+from .. import Layout, Piece, UInt, Volume
+from .formats import open_plane, read_plane
+from .listing import CHECKED, THREADS, identity_of, spread
+from .output import PlaneWriter
+from .pattern import Number, Pattern, parse, split, with_channel
+from .plane import Header
+from .settings import Destination, Source
+from .source import ImageSource
+
+PNG_BYTES = 2
+"""Of a pixel, at most."""
+DIGITS = 4
+"""Of a plane number in the default names, at least."""
+SQUEEZE = 4
+"""By how much compression may shrink a volume, when the free space is judged."""
+
+
+class ImageDestination:
+    """One file a plane, each complete before it gets its name.
+
+    Names, and the mark by which a job knows its own files, depend on the whole volume: `check` or `prepare` comes
+    before anything is written or read, in every process.
+    """
+
+    layout = Layout(planes=True)
+
+    def __init__(self, job: Job, settings: Destination) -> None:
+        self._job, self._settings = job, settings
+        channel = job.resource.channel if job.resource else None
+        below, self._pattern = _parsed(settings.pattern, channel)
+        folder = Folder.named(with_channel(settings.path, channel, "destination.path"), "destination.path")
+        self._folder = Folder(folder.path / below, folder.key)
+        names = str(self._pattern or f"{_prefix(job)}_x*_y*_z{{z}}.tif")
+        self._is_png = names.lower().endswith(".png")
+        self._volume: Volume | None = None
+        self.label = str(self._folder.path / names)
+        self.identity = identity_of(self._folder, names, z_step=settings.z_step if settings.z_step > 1 else None)
+
+    def accepts(self, dtype: UInt) -> UInt:
+        if self._is_png and dtype.itemsize > PNG_BYTES:
+            raise JobError(
+                f"destination.pattern={self._settings.pattern}: PNG cannot hold {dtype}. Use .tif or convert.dtype."
+            )
+        return dtype
+
+    def check(self, volume: Volume) -> list[str]:
+        self._volume = volume
+        self._check_names(volume)
+        nearest = self._folder.check_writable()
+        exists = self._folder.exists()
+        left = volume.box.size.z * volume.times.size - (self._own_files(volume) if exists else 0)
+        self._check_room(left, volume, shutil.disk_usage(nearest).free)
+        lines = [] if exists else [f"folder {self._folder}"]
+        if left:
+            form = "PNG" if self._is_png else f"TIFF (compression: {self._settings.compression})"
+            lines.append(f"{left:,} planes, {self._header(volume)}, {form}, from {self._first(volume)} on")
+        return lines
+
+    def prepare(self, volume: Volume) -> None:
+        self._volume = volume
+        self._check_names(volume)
+        self._folder.create()
+        self._folder.sweep(volume.stamp)
+
+    @contextmanager
+    def writer(self, box: Box, t: int) -> Iterator[PlaneWriter]:
+        volume = self._prepared()
+        names = [self._name(volume, z, t) for z in range(*box.z)]
+        self._check_own(names, volume)
+        planes = PlaneWriter(self._folder, names, box, volume, None if self._is_png else self._settings.compression)
+        try:
+            yield planes
+            planes.publish()
+        finally:
+            planes.discard()
+
+    def read(self, box: Box, t: int) -> Piece:
+        volume = self._prepared()
+        out = np.empty(box.shape, volume.dtype)
+        inside = box.shift(Vec(-volume.box.x.start, -volume.box.y.start, 0))
+        for z, plane in zip(range(*box.z), out, strict=True):
+            name = self._name(volume, z, t)
+            part = partial(read_plane, self._folder, name, self._header(volume), inside.y, inside.x, plane)
+            with_retry(self._job.retry, part)
+        return Piece(out)
+
+    def holds(self, box: Box, t: int) -> bool:
+        volume = self._prepared()
+        return all(self._folder.holds(self._name(volume, z, t)) for z in range(*box.z))
+
+    def close(self) -> None:
+        """Nothing is kept open between two calls."""
+
+    def _prepared(self) -> Volume:
+        if self._volume is None:
+            raise RuntimeError("check or prepare tells the destination of the volume before it is used")
+        return self._volume
+
+    def _header(self, volume: Volume) -> Header:
+        return Header(volume.box.size.x, volume.box.size.y, volume.dtype)
+
+    def _name(self, volume: Volume, z: int, t: int) -> str:
+        pattern = self._pattern or default_pattern(_prefix(self._job), volume, self._settings.z_step)
+        return pattern.name(z * self._settings.z_step, t)
+
+    def _first(self, volume: Volume) -> str:
+        return self._name(volume, volume.box.z.start, volume.times.start)
+
+    def _check_names(self, volume: Volume) -> None:
+        if volume.box.z.start < 0:
+            raise JobError(f"offset: plane {volume.box.z.start} cannot be in a file name. Use offset=auto.")
+        if self._pattern and not self._pattern.has("t") and volume.times.size > 1:
+            raise JobError(
+                f"destination.pattern={self._settings.pattern}: the {volume.times.size} time samples would have the "
+                "same names. Put {t} into it."
+            )
+        source = self._job.source
+        if not self._settings.overwrite or not isinstance(source, Source):
+            return
+        if ImageSource(self._job, source).folder.resolved() == self._folder.resolved():
+            raise JobError(
+                f"destination.overwrite=true: {self._folder} is the folder of the source too, whose files would be "
+                "lost. Give another destination.path."
+            )
+
+    def _check_room(self, planes: int, volume: Volume, free: int) -> None:
+        """Raises JobError only where no compression would help: how well it does is known afterwards."""
+        plain = planes * volume.box.size.x * volume.box.size.y * volume.dtype.itemsize
+        packed = self._is_png or self._settings.compression != "none"
+        needed = plain // SQUEEZE if packed else plain
+        if needed > free:
+            raise JobError(
+                f"destination.path={self._folder}: at least {needed / 2**30:,.1f} GiB are needed, and "
+                f"{free / 2**30:,.1f} GiB are free. Make room, or choose another disk."
+            )
+
+    def _own_files(self, volume: Volume) -> int:
+        """How many files of this volume are there from an earlier run of this job. Raises JobError when one of them
+        is foreign; of very many files, only a sample is looked at, the others when it is their turn."""
+        present = set(self._folder.names())
+        planes = ((z, t) for t in range(*volume.times) for z in range(*volume.box.z))
+        found = [name for z, t in planes if (name := self._name(volume, z, t)) in present]
+        with ThreadPoolExecutor(THREADS) as pool:
+            chosen = spread(found, CHECKED)
+            stamps = pool.map(self._stamp, chosen)
+            foreign = [name for name, stamp in zip(chosen, stamps, strict=True) if stamp != volume.stamp]
+        if foreign and not self._settings.overwrite:
+            raise JobError(f"destination.path={self._folder}: {_foreign(foreign[0])}")
+        return len(found) - len(foreign)
+
+    def _check_own(self, names: Sequence[str], volume: Volume) -> None:
+        """Once more and for every file: something may have come since `check`."""
+        for name in () if self._settings.overwrite else names:
+            if self._folder.holds(name) and self._stamp(name) != volume.stamp:
+                raise PermanentError(f"{self._folder}: {_foreign(name)}")
+
+    def _stamp(self, name: str) -> str | None:
+        """Of the job that wrote a file; None for files of others, whatever they are."""
+        try:
+            with open_plane(self._folder, name) as plane:
+                return plane.stamp
+        except PermanentError:
+            return None
+
+
+def default_pattern(prefix: str, volume: Volume, z_step: int) -> Pattern:
+    """The names that the first ndex gave: with the extent, and a number as long as that of the last plane."""
+    digits = max(DIGITS, len(str((volume.box.z.stop - 1) * z_step)))
+    x, y = volume.box.x, volume.box.y
+    times = ("_t", Number("t", 0)) if volume.timed else ()
+    extent = f"_x{x.start}-{x.stop}_y{y.start}-{y.stop}"
+    return Pattern((prefix + extent, *times, "_z", Number("z", digits), ".tif"))
+
+
+def _prefix(job: Job) -> str:
+    resource = job.resource
+    names = (resource.collection, resource.experiment, resource.channel) if resource else (job.name,)
+    return re.sub(r"[^\w+-]", "_", "_".join(names))
+
+
+def _foreign(name: str) -> str:
+    return (
+        f"{name} is there already and was not written by this job. Choose another folder, or set "
+        "destination.overwrite=true to replace it."
+    )
+
+
+def _parsed(text: str | None, channel: str | None) -> tuple[str, Pattern | None]:
+    """Folder below the path, and the pattern; None for the default names."""
+    key = "destination.pattern"
+    if text is None:
+        return "", None
+    below, name = split(with_channel(text, channel, key), key)
+    pattern = parse(name, key)
+    if not pattern.has("z") or pattern.wild:
+        raise JobError(f"{key}={text}: it must hold the plane number, as in em_%04d.tif, and no wildcards.")
+    if not name.lower().endswith((".tif", ".tiff", ".png")):
+        raise JobError(f"{key}={text}: it must end in .tif, .tiff or .png.")
+    return below, pattern

@@ -1,0 +1,39 @@
+"""Opening an image file by what it holds, whatever its name says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ...errors import DamagedData
+from ...files import Folder
+from ...geometry import Span
+from .. import Array
+from .plane import Header, Plane, Unfit
+from .png import SIGNATURE, PngPlane
+from .tiff import MAGIC, TiffPlane
+
+
+@contextmanager
+def open_plane(folder: Folder, name: str, band: int | None = None) -> Iterator[Plane]:
+    """The plane in a file. Raises what `Plane` raises; PermanentError or TransientError when it cannot be opened."""
+    with folder.open(name) as file:
+        start = file.read(8)
+        if start == SIGNATURE:
+            yield PngPlane(file, name, band)
+        elif start[:4] in MAGIC:
+            yield TiffPlane(file, name, band)
+        elif not start:
+            raise DamagedData(f"{name} is empty.")
+        else:
+            raise Unfit(f"{name} is not a TIFF or PNG file. Convert it, or change the pattern.")
+
+
+def read_plane(
+    folder: Folder, name: str, expected: Header, rows: Span, columns: Span, out: Array, band: int | None = None
+) -> None:
+    """Decode a part of a file into `out`. Raises Unfit when the file is not what it was or should be."""
+    with open_plane(folder, name, band) as plane:
+        if str(plane.header) != str(expected):
+            raise Unfit(f"{name} is {plane.header}, while the other planes are {expected}. Replace it.")
+        plane.read(rows, columns, out)

@@ -1,0 +1,67 @@
+"""A run of planes while it is written: bands of rows go to one draft a plane, and all get their names at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...files import Draft, Folder, translated
+from ...geometry import Box
+from .. import Array, Volume
+from .plane import Header
+from .png import PngFile
+from .settings import Compression
+from .tiff_file import TiffFile
+
+
+class PlaneWriter:
+    """Writes whole planes of a volume from bands that come from top to bottom."""
+
+    def __init__(
+        self, folder: Folder, names: Sequence[str], box: Box, volume: Volume, compression: Compression | None
+    ) -> None:
+        """`compression` is that of TIFF; None: PNG."""
+        self._folder, self._names, self._box, self._volume = folder, names, box, volume
+        self._compression = compression
+        self._drafts: list[Draft] = []
+        self._files: list[PngFile | TiffFile] = []
+        self._row = box.y.start
+
+    def write(self, box: Box, array: Array) -> None:
+        """The next band: the full width of the planes, and all of them."""
+        if (box.x, box.z, box.y.start) != (self._box.x, self._box.z, self._row) or array.shape != box.shape:
+            raise ValueError(f"{box} with {array.shape} does not continue {self._box} at row {self._row}")
+        if not self._files:
+            self._begin()
+        for name, file, rows in zip(self._names, self._files, array, strict=True):
+            with translated(str(self._folder.path / name)):
+                file.append(rows)
+        self._row = box.y.stop
+
+    def publish(self) -> None:
+        """Complete the files and give them their names."""
+        if self._row != self._box.y.stop or not self._files:
+            raise ValueError(f"{self._box} ended at row {self._row}")
+        for draft, file in zip(self._drafts, self._files, strict=True):
+            with translated(str(draft.final)):
+                file.finish()
+            draft.publish()
+        self._folder.sync()
+
+    def discard(self) -> None:
+        """Remove what was not published."""
+        for draft in self._drafts:
+            draft.discard()
+
+    def _begin(self) -> None:
+        header = Header(self._box.size.x, self._box.size.y, self._volume.dtype)
+        for z, name in zip(range(*self._box.z), self._names, strict=True):
+            draft = self._folder.draft(name, self._volume.stamp)
+            self._drafts.append(draft)
+            with translated(str(draft.final)):
+                self._files.append(self._file(draft, header, z))
+
+    def _file(self, draft: Draft, header: Header, z: int) -> PngFile | TiffFile:
+        if self._compression is None:
+            return PngFile(draft.file, header, self._volume.stamp)
+        note = {"stamp": self._volume.stamp, "x": self._box.x.start, "y": self._box.y.start, "z": z}
+        return TiffFile(draft.file, header, self._compression, note)
