@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,8 +26,8 @@ SHOWN_FAILURES = 10
 class Lines:
     """Plain lines: for files, pipes and batch systems."""
 
-    def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
-        self._out = out
+    def __init__(self, say: Callable[[str], object], clock: Callable[[], float] = time.monotonic) -> None:
+        self._say = say
         self._clock = clock
         self._failed = 0
         self._nbytes = 0
@@ -34,11 +35,11 @@ class Lines:
     def __call__(self, event: Event) -> None:
         match event:
             case Note():
-                self._print(event.text)
+                self._say(event.text)
             case Started():
                 self._started = self._last = self._clock()
                 self._left, self._done = event.tasks - event.resumed, 0
-                self._print(*started_lines(event))
+                self._say_all(started_lines(event))
             case TaskDone():
                 self._done += 1
                 self._nbytes += event.nbytes
@@ -46,11 +47,11 @@ class Lines:
             case TaskFailed():
                 self._failed += 1
                 if self._failed <= SHOWN_FAILURES:
-                    self._print(f"FAILED {event.box}: {event.reason}")
+                    self._say(f"FAILED {event.box}: {event.reason}")
             case Stopping():
-                self._print(f"Stopping: {event.reason}")
+                self._say(f"Stopping: {event.reason}")
             case Result():
-                self._print(*lines_of(event))
+                self._say_all(lines_of(event))
 
     def _now_and_then(self) -> None:
         now = self._clock()
@@ -58,14 +59,14 @@ class Lines:
             self._last = now
             rate = self._nbytes / (now - self._started)
             ahead = (now - self._started) / self._done * (self._left - self._done)
-            self._print(
+            self._say(
                 f"{self._done} of {self._left} tasks, {megabytes(self._nbytes)}, {megabytes(rate)}/s, "
                 f"{self._failed} failed, about {ahead / 60:.0f} min left"
             )
 
-    def _print(self, *lines: str) -> None:
+    def _say_all(self, lines: list[str]) -> None:
         for line in lines:
-            print(line, file=self._out, flush=True)
+            self._say(line)
 
 
 class Bar:
@@ -78,7 +79,8 @@ class Bar:
         rate = TextColumn("{task.fields[rate]}")
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate)
         self._progress = Progress(*columns, TimeRemainingColumn(), console=Console(file=out), transient=True)
-        self._lines = Lines(_Above(self._progress.console.print), clock=lambda: 0.0)
+        say = partial(self._progress.console.print, markup=False, highlight=False, soft_wrap=True)
+        self._lines = Lines(say, clock=lambda: 0.0)  # the bar shows the progress; time stands still for the lines
         self._nbytes = self._failed = 0
 
     def __call__(self, event: Event) -> None:
@@ -101,20 +103,6 @@ class Bar:
             self._failed += 1
         rate = f"{megabytes(self._nbytes / max(1e-3, time.monotonic() - self._begin))}/s"
         self._progress.update(self._task, advance=1, rate=f"{rate}, {self._failed} failed" if self._failed else rate)
-
-
-class _Above(TextIO):
-    """A text stream whose lines appear above the progress bar."""
-
-    def __init__(self, show: Callable[..., None]) -> None:
-        self._show = show
-
-    def write(self, text: str) -> int:
-        self._show(text, end="", markup=False, highlight=False, soft_wrap=True)
-        return len(text)
-
-    def flush(self) -> None:
-        """Every write is shown at once."""
 
 
 class JsonLines:
@@ -149,7 +137,7 @@ def screen(format: str, out: TextIO | None = None) -> Listener:
     out = out or sys.stdout
     if format == "json":
         return JsonLines(out)
-    return Bar(out) if out.isatty() else Lines(out)
+    return Bar(out) if out.isatty() else Lines(partial(print, file=out, flush=True))
 
 
 def lines_of(result: Result) -> list[str]:
