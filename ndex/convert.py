@@ -39,9 +39,7 @@ def convert_voxels(array: Voxels, target: UInt, convert: Convert) -> Voxels:
 def _rescale(array: Voxels, target: UInt, window: tuple[float, float]) -> Voxels:
     """Small dtypes go through a table of all their values: exact, and as fast as memory."""
     if array.dtype.itemsize > 2:
-        return np.stack([_scaled(plane, target, window) for plane in array]) if array.ndim == 3 else _scaled(
-            array, target, window
-        )
+        return np.stack([_scaled(plane, target, window) for plane in array])
     values = np.arange(np.iinfo(array.dtype).max + 1, dtype=array.dtype)
     return _scaled(values, target, window)[array]
 

@@ -13,9 +13,7 @@ T = TypeVar("T")
 _BACKENDS = {"threads": "threading", "processes": "loky", "dask": "dask"}
 
 
-def outcomes(
-    parallel: Parallel, workers: int, work: Callable[[T], Outcome], items: Iterable[T]
-) -> Iterator[Outcome]:
+def outcomes(parallel: Parallel, workers: int, work: Callable[[T], Outcome], items: Iterable[T]) -> Iterator[Outcome]:
     """The outcome of every task, as they end. `items` is asked for one more only when a worker is free, so that a
     run can be stopped by ending it."""
     if parallel.backend == "serial" or (parallel.backend == "threads" and workers == 1):

@@ -113,10 +113,14 @@ def test_planes_far_larger_than_the_memory_are_cut_into_bands() -> None:
 
 
 def test_too_little_memory_is_refused_with_what_would_be_enough() -> None:
-    with pytest.raises(JobError, match=r"parallel\.memory=1,000 bytes is too little: one worker needs [\d,]+") as caught:
+    with pytest.raises(
+        JobError, match=r"parallel\.memory=1,000 bytes is too little: one worker needs [\d,]+"
+    ) as caught:
         plan_of(facts(Box.of((0, 4096), (0, 4096), (0, 16)), grain=PNG), parallel=Parallel(memory=1000))
     enough = int(str(caught.value).split("needs ")[1].split(" ")[0].replace(",", ""))
-    assert plan_of(facts(Box.of((0, 4096), (0, 4096), (0, 16)), grain=PNG), parallel=Parallel(memory=enough)).workers == 1
+    assert (
+        plan_of(facts(Box.of((0, 4096), (0, 4096), (0, 16)), grain=PNG), parallel=Parallel(memory=enough)).workers == 1
+    )
 
 
 def test_a_plan_of_a_quadrillion_voxels_is_arithmetic() -> None:

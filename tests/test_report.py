@@ -13,7 +13,17 @@ STARTED = Started("em", "planes in a", "lab/run7/em", ("channel em",), tasks=4, 
 DONE = TaskDone(1, BOX, 0, 3_200_000, (5,), verified=True)
 FAILED = TaskFailed(2, BOX, 0, "em_0017.tif is cut short")
 RESULT = Result(
-    "em", "run", 1, "planes in a", "lab/run7/em", tasks=4, done=1, resumed=1, failed=(FAILED,), nbytes=3_200_000, seconds=2
+    "em",
+    "run",
+    1,
+    "planes in a",
+    "lab/run7/em",
+    tasks=4,
+    done=1,
+    resumed=1,
+    failed=(FAILED,),
+    nbytes=3_200_000,
+    seconds=2,
 )
 
 
