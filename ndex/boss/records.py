@@ -43,7 +43,7 @@ class CoordinateFrame:
     @classmethod
     def parse(cls, told: Json) -> CoordinateFrame:
         x, y, z = (Span(int(told[f"{axis}_start"]), int(told[f"{axis}_stop"])) for axis in "xyz")
-        size = (float(told["x_voxel_size"]), float(told["y_voxel_size"]), float(told["z_voxel_size"]))
+        size = _three([told[f"{axis}_voxel_size"] for axis in "xyz"])
         return cls(told["name"], Box.of(x, y, z), size, told["voxel_unit"], told["description"])
 
     def body(self) -> dict[str, Any]:

@@ -1,0 +1,237 @@
+"""A channel of a BOSS at one resolution, as source and as destination."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ..boss.client import BossClient
+from ..boss.concurrent import for_each
+from ..boss.fitting import check_reachable, check_readable, dtype_held, level_box
+from ..boss.hierarchy import CUBOID, Hierarchy
+from ..boss.resources import Found, Site, create_missing, look, plan_creation, require_site
+from ..errors import JobError, PermanentError
+from ..geometry import ORIGIN, Box, Span, Tiling, Vec
+from ..job import Blocks, Boss, End, Job, Resource
+from . import Array, Facts, Layout, Piece, Volume, Writer
+
+BLOCK_BYTES = 16 << 20
+"""Aimed at by one request."""
+OFFSETS = "offsets"
+"""Key of the experiment's metadata that says how far its coordinates are shifted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source(End):
+    """Read from a BOSS."""
+
+    kind: Literal["boss"] = "boss"
+    boss: Boss | None = None
+    """null: the job's."""
+    resource: Resource | None = None
+    """null: the job's."""
+    filter: tuple[int, ...] | None = None
+    """Annotation ids to keep; all others read as 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destination(End):
+    """Write to a BOSS."""
+
+    kind: Literal["boss"] = "boss"
+    boss: Boss | None = None
+    """null: the job's."""
+    resource: Resource | None = None
+    """null: the job's."""
+
+
+def open_source(job: Job) -> BossSource:
+    assert isinstance(job.source, Source)
+    return BossSource(job, job.source.boss or job.boss, job.source.resource or job.resource, job.source.filter or ())
+
+
+def open_destination(job: Job) -> BossDestination:
+    assert isinstance(job.destination, Destination)
+    return BossDestination(job, job.destination.boss or job.boss, job.destination.resource or job.resource)
+
+
+class _Level:
+    """What both roles share: one channel at one resolution, looked up when it is needed and remembered."""
+
+    def __init__(self, job: Job, boss: Boss, resource: Resource | None, keep: tuple[int, ...] = ()) -> None:
+        if resource is None:
+            raise JobError("resource is not set: give resource.collection, resource.experiment and resource.channel.")
+        self._job = job
+        self._boss = boss
+        self._resource = resource
+        self._keep = keep
+        self._lock = threading.RLock()
+        self._open: BossClient | None = None
+        self._known: Found | None = None
+
+    def close(self) -> None:
+        with self._lock:
+            if self._open:
+                self._open.close()
+
+    @property
+    def _client(self) -> BossClient:
+        with self._lock:
+            if self._open is None:
+                self._open = BossClient.connect(self._boss, self._job.retry)
+            return self._open
+
+    def _found(self, client: BossClient) -> Found:
+        """What exists; asked for once, with the patience of `client`."""
+        with self._lock:
+            if self._known is None:
+                self._known = look(client, self._resource)
+            return self._known
+
+    def _site(self) -> Site:
+        return require_site(self._found(self._client), self._resource, self._client.host)
+
+    def _facts(self, site: Site) -> Facts:
+        resource, frame = self._resource, site.frame
+        levels = Hierarchy.of(frame, site.experiment, iso=resource.iso)
+        root, host = self._boss.root, self._client.host
+        where = f"the embedded BOSS in {root}" if root else host
+        view = ("?iso" if resource.iso else "") + (f"#{','.join(map(str, self._keep))}" if self._keep else "")
+        return Facts(
+            label=f"{resource} at resolution {resource.resolution} on {where}",
+            identity=f"boss://{root.absolute().as_posix() if root else host}/{resource}/{resource.resolution}{view}",
+            box=level_box(frame, levels, resource.resolution),
+            dtype=site.channel.dtype,
+            times=Span(0, site.experiment.time_samples),
+            grid=CUBOID,
+            voxel_size=levels.voxel_size_at(resource.resolution),
+            voxel_unit=frame.voxel_unit,
+        )
+
+    def read(self, box: Box, t: int) -> Piece:
+        """The voxels of `box`, fetched as several cutouts at once."""
+        site = self._site()
+        array: Array = np.empty(box.shape, site.channel.dtype)
+
+        def fetch(block: Box) -> None:
+            array[box.slices(block)] = self._client.get_cutout(
+                site.channel,
+                self._resource.resolution,
+                block,
+                self._time(site, t),
+                iso=self._resource.iso,
+                filter=self._keep,
+            )
+
+        self._each_block(box, site, fetch)
+        return Piece(array)
+
+    def _each_block(self, box: Box, site: Site, work: Callable[[Box], None]) -> None:
+        block = block_size(self._job.blocks, site.channel.dtype.itemsize)
+        for_each(work, Tiling(box, block), self._job.parallel.requests)
+
+    def _time(self, site: Site, t: int) -> int | None:
+        """The time sample to name in requests; None where there is but one, as older clients do it."""
+        timed = site.experiment.time_samples > 1 or self._job.extent.t is not None
+        return t if timed else None
+
+
+class BossSource(_Level):
+    """A channel to read from."""
+
+    def facts(self) -> Facts:
+        client = self._client.impatient()
+        site = require_site(self._found(client), self._resource, client.host)
+        check_readable(site.frame, site.experiment, site.channel, self._resource)
+        if self._keep and site.channel.type != "annotation":
+            raise JobError(
+                f"source.filter={list(self._keep)}: only annotations can be filtered, {site.channel} is an image."
+            )
+        levels = Hierarchy.of(site.frame, site.experiment, iso=self._resource.iso)
+        check_reachable(site.frame, levels, self._resource.resolution, self._job.extent)
+        return self._facts(site)
+
+
+class BossDestination(_Level):
+    """A channel to write to, created where it is missing."""
+
+    layout = Layout(grid=CUBOID)
+
+    def facts(self) -> Facts | None:
+        site = self._found(self._client.impatient()).site
+        return self._facts(site) if site else None
+
+    def accepts(self, dtype: np.dtype[np.unsignedinteger]) -> np.dtype[np.unsignedinteger]:
+        return dtype_held(self._resource, self._found(self._client.impatient()).channel, dtype)
+
+    def check(self, volume: Volume) -> list[str]:
+        return plan_creation(self._resource, volume, self._found(self._client.impatient()))
+
+    def prepare(self, volume: Volume) -> None:
+        client = self._client.impatient()
+        create_missing(client, self._resource, volume)
+        with self._lock:
+            self._known = None
+        if volume.offset != ORIGIN:
+            self._record(client, volume.offset)
+
+    def _record(self, client: BossClient, offset: Vec) -> None:
+        """Note the offset where others find it; not again when another shard has."""
+        place = (self._resource.collection, self._resource.experiment)
+        noted = json.dumps(list(offset))
+        if client.get_metadata(OFFSETS, *place) != noted:
+            client.put_metadata(OFFSETS, noted, *place)
+
+    @contextmanager
+    def writer(self, box: Box, t: int) -> Iterator[Writer]:
+        """Each write is stored, or has failed, when `write` returns: nothing is left to do at the end."""
+        yield _BossWriter(self, t)
+
+    def write(self, box: Box, t: int, array: Array) -> None:
+        """Send the voxels of `box` as several cutouts at once. Raises PermanentError for another shape or dtype."""
+        site = self._site()
+        if array.shape != box.shape or array.dtype != site.channel.dtype:
+            raise PermanentError(
+                f"An array {array.shape} of {array.dtype} does not fit {box} of the channel {site.channel} "
+                f"({site.channel.dtype})."
+            )
+        self._each_block(box, site, lambda block: self._send(site, block, t, array[box.slices(block)]))
+
+    def _send(self, site: Site, box: Box, t: int, voxels: Array) -> None:
+        """Zeros never overwrite (boss-api 7.7): they need not be sent, and to erase, the box is blacked out first."""
+        where = (site.channel, self._resource.resolution, box, self._time(site, t))
+        if self._job.empty == "erase" and not voxels.all():
+            self._client.erase(*where)
+        if voxels.any():
+            self._client.put_cutout(*where, voxels)
+
+    def erase(self, box: Box, t: int) -> None:
+        site = self._site()
+
+        def blacken(block: Box) -> None:
+            self._client.erase(site.channel, self._resource.resolution, block, self._time(site, t))
+
+        self._each_block(box, site, blacken)
+
+
+@dataclass(frozen=True)
+class _BossWriter:
+    store: BossDestination
+    t: int
+
+    def write(self, box: Box, array: Array) -> None:
+        self.store.write(box, self.t, array)
+
+
+def block_size(blocks: Blocks, itemsize: int) -> Vec:
+    """Size of one request: as the job says, else whole cuboids up to BLOCK_BYTES, wider before taller."""
+    x, y, z = CUBOID
+    while 2 * x * y * z * itemsize <= BLOCK_BYTES:
+        x, y = (2 * x, y) if x <= y else (x, 2 * y)
+    return Vec(blocks.x or x, blocks.y or y, blocks.z or z)
