@@ -30,7 +30,7 @@ def compose(job: str | None = None, *overrides: str) -> Job:
 
     Raises JobError when the job does not exist or is wrong.
     """
-    from .config import compose as compose_job
+    from .composing import compose as compose_job
 
     return compose_job(job, *overrides)
 

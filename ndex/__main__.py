@@ -1,0 +1,59 @@
+"""The command `ndex`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from . import __version__
+
+INTRO = f"""\
+ndex {__version__} moves brain volumes into and out of the BOSS. Try:
+
+  ndex job=demo                 upload real sections into a BOSS of its own on this machine, verify every voxel
+  ndex job=demo action=plan     say what that would do, touch nothing
+  ndex --help                   actions, groups, keys, examples
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns the exit code: 0 done, 1 something failed, 2 a wrong job, 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments:
+        print(INTRO, end="")
+        return 0
+    if "--version" in arguments:
+        print(f"ndex {__version__}")
+        return 0
+    try:
+        with _termination_as_interrupt():
+            from .command import run_command  # Hydra takes a quarter of a second, which the intro need not wait for
+
+            return run_command(arguments)
+    except KeyboardInterrupt:
+        print("ndex: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """SIGTERM, which batch systems send before they kill, ends a job as Ctrl-C does: in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""The command line between Hydra and `execute`: runs what Hydra composes and turns what happens into exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from .composing import HYDRA_ERRORS, VERSION_BASE, refuse_secrets, rewrite
+from .config import job_from
+from .errors import NdexError
+from .explain import explain, refuse_options
+from .jobs import CONF, GROUP, safe_name
+from .multirun import INTERRUPTED, Follow, Outcome, outcomes, table, worst
+from .outputs import log_file, sweep_folders, writes
+
+log = logging.getLogger("ndex")
+
+
+def run_command(arguments: list[str]) -> int:
+    """Runs what the command line says; the exit code."""
+    try:
+        refuse_options(arguments)
+        refuse_secrets(arguments)
+        with _as_hydra_wants(arguments), sweep_folders():
+            hydra.main(config_path=str(CONF), config_name="config", **VERSION_BASE)(run_composed)()
+            return _closing()
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else 0
+    except NdexError as error:
+        _say(str(error))
+    except HYDRA_ERRORS as error:
+        _say(explain(error))
+    return 2
+
+
+def run_composed(cfg: DictConfig) -> Outcome:
+    """One job as Hydra hands it over, perhaps in another process. Says and records how it ended, raises no error."""
+    settings = HydraConfig.get()
+    name = safe_name(settings.runtime.choices.get(GROUP))
+    swept = settings.mode == RunMode.MULTIRUN
+    overrides = " ".join(item.lstrip("+") for item in settings.overrides.task)
+    number = int(settings.job.num) if swept else 0
+    label = f"{name} #{number} ({overrides})" if swept else ""
+    started = time.monotonic()
+    output = Path(settings.runtime.output_dir) if writes(cfg.action) else None
+    with log_file(output):
+        code = _exit_code(cfg, name, output, label)
+    outcome = Outcome(number, name, overrides, code, time.monotonic() - started)
+    if swept:
+        outcome.save(Path(settings.sweep.dir))
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+    return outcome
+
+
+def _exit_code(cfg: DictConfig, name: str, output: Path | None, label: str) -> int:
+    """Of one job. What keeps it from ending by itself is said and logged here, so that a sweep goes on."""
+    try:
+        job = job_from(cfg, name)
+        # Imported only for a job that is right: it brings the libraries of workers, journals and screens.
+        from .execute import execute
+
+        return execute(job, output)
+    except NdexError as error:
+        log.error("%s", error)
+        _say(str(error), label)
+        return 2
+    except KeyboardInterrupt:
+        log.error("interrupted")
+        return INTERRUPTED
+    except Exception:
+        log.exception("a bug in ndex")
+        _say("this is a bug in ndex", label)
+        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        return 1
+
+
+def _closing() -> int:
+    """Exit code of what has run; after a sweep of several jobs also their table."""
+    if Follow.sweep is None:
+        return Follow.outcome.code if Follow.outcome else 0
+    ended = outcomes(Follow.sweep)
+    if len(ended) > 1:
+        print(table(ended))
+    return worst([outcome.code for outcome in ended])
+
+
+def _say(text: str, label: str = "") -> None:
+    for line in text.splitlines():
+        print(f"ndex: {label + ': ' if label else ''}{line}", file=sys.stderr)
+
+
+@contextmanager
+def _as_hydra_wants(arguments: list[str]) -> Iterator[None]:
+    """Hydra reads `sys.argv`, and passes errors on only when HYDRA_FULL_ERROR is set."""
+    argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    completing = not {"-sc", "--shell-completion"}.isdisjoint(arguments)
+    sys.argv = [argv[0], *(arguments if completing else rewrite(arguments))]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    Follow.sweep = Follow.outcome = None
+    GlobalHydra.instance().clear()
+    try:
+        yield
+    finally:
+        sys.argv = argv
+        del os.environ["HYDRA_FULL_ERROR"]
+        if full_error is not None:
+            os.environ["HYDRA_FULL_ERROR"] = full_error

@@ -1,0 +1,68 @@
+"""Job files and overrides to a `Job`: what the command line and the Python API have in common."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from .config import job_from, refuse_code_and_secrets
+from .errors import JobError
+from .explain import explain
+from .job import Job
+from .jobs import CONF, GROUP, safe_name
+
+GROUPS = frozenset([GROUP, *(path.name for path in CONF.iterdir() if path.is_dir())])
+"""Config groups: `group=choice`."""
+SETTING = re.compile(r"(?P<key>[A-Za-z_][\w.]*)=")
+
+# Hydra 1.4 warns when it is given a version_base, 1.3 behaves like 1.1 when it is not.
+VERSION_BASE: dict[str, Any] = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
+
+HYDRA_ERRORS = (HydraException, OmegaConfBaseException, ValueError)
+"""ValueError: how Hydra refuses flags that exclude each other and defaults lists that it cannot read."""
+
+
+def compose(job: str | None = None, *overrides: str) -> Job:
+    """The job of that name, as the command line would compose it with these overrides. Raises JobError."""
+    arguments = [*([f"job={job}"] if job else []), *overrides]
+    refuse_secrets(arguments)
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(CONF), job_name="ndex", **VERSION_BASE):
+            cfg = hydra.compose("config", rewrite(arguments), return_hydra_config=True)
+    except HYDRA_ERRORS as error:
+        raise JobError(explain(error)) from error
+    name = safe_name(cfg.hydra.runtime.choices.get(GROUP))
+    del cfg["hydra"]
+    return job_from(cfg, name)
+
+
+def rewrite(arguments: Sequence[str]) -> list[str]:
+    """The arguments as Hydra should read them.
+
+    `job=x` becomes `+job=x`, because `job` has no default that it could replace. Other keys become `++key=value`, so
+    that a wrong one reaches our own check, which names the nearest valid ones, and so that a key can be given of a
+    `kind` that only the job file names.
+    """
+    return [_rewritten(argument) for argument in arguments]
+
+
+def _rewritten(argument: str) -> str:
+    match = SETTING.match(argument)
+    if match and match["key"] == GROUP:
+        return "+" + argument
+    if not match or match["key"].startswith("hydra.") or match["key"] in GROUPS:
+        return argument
+    return "++" + argument
+
+
+def refuse_secrets(arguments: Sequence[str]) -> None:
+    """Raises JobError for a secret among the arguments, before Hydra writes them to files."""
+    pairs = (argument.lstrip("+~").partition("=") for argument in arguments)
+    refuse_code_and_secrets({key: value for key, equals, value in pairs if equals})

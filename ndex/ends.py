@@ -1,0 +1,120 @@
+"""What the two ends of a job take over from the job itself, as plain values before they are checked."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .errors import JobError
+from .job import Boss, End, Job, Resource
+from .stores import KINDS, settings_of
+from .validation import MISSING, hints_of, marked_missing, nearest
+
+Values = dict[str, Any]
+
+ROLES = ("source", "destination")
+SCHEME = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+
+
+def settings_class(role: str, end: object) -> type[End]:
+    """The settings of the kind that one end names. Raises JobError when no such kind can play that role."""
+    kind = end.get("kind") if isinstance(end, Mapping) else None
+    settings = settings_of(kind, role) if kind in KINDS else None
+    if settings is None:
+        valid = [name for name in KINDS if settings_of(name, role)]
+        raise JobError(f"{role}.kind={kind}: there is no such kind of {role}{nearest(str(kind), valid)}")
+    return settings
+
+
+def complete(values: Mapping[str, Any]) -> Values:
+    """The same values with each end standing on its own: its BOSS and resource whole, its path absolute.
+
+    `resource` is None in the answer when it is not fully given and neither end asks for it.
+    """
+    ends = {role: _own_keys(role, values.get(role)) for role in ROLES}
+    resource, boss = values.get("resource"), values.get("boss")
+    wanted = False
+    for end in ends.values():
+        if end["kind"] != "boss":
+            continue
+        if isinstance(end.get("boss"), Mapping):
+            end["boss"] = _over(_other_way(boss, end["boss"]), end["boss"])
+        if isinstance(end.get("resource"), Mapping):
+            end["resource"] = _over(resource, end["resource"])
+        else:
+            wanted = True
+    if not wanted and isinstance(resource, Mapping) and any(marked_missing(resource)):
+        resource = None
+    return {**values, **ends, "resource": resource}
+
+
+def _own_keys(role: str, end: object) -> Values:
+    """One end without the keys that only its default group had: `source: {kind: images}` alone replaces the kind."""
+    fields = hints_of(settings_class(role, end))
+    assert isinstance(end, Mapping)
+    kept = {key: value for key, value in end.items() if value is not None or key in fields}
+    if isinstance(kept.get("path"), str) and kept["path"] != MISSING:
+        kept["path"] = absolute(kept["path"])
+    return kept
+
+
+def absolute(path: str) -> str:
+    """A path as seen from the directory of the command; `~` is the home, what has a scheme (s3://) stays."""
+    return path if SCHEME.match(path) else str(Path(os.path.expanduser(path)).absolute())
+
+
+def _over(base: object, given: Mapping[str, Any]) -> Values:
+    """`given` laid over `base`, mappings inside as well; what is still `???` covers nothing."""
+    merged = dict(base) if isinstance(base, Mapping) else {}
+    for key, value in given.items():
+        if isinstance(value, Mapping):
+            merged[key] = _over(merged.get(key), value)
+        elif value != MISSING or key not in merged:
+            merged[key] = value
+    return merged
+
+
+def _other_way(boss: object, given: Mapping[str, Any]) -> Values:
+    """The job's BOSS without what would contradict an end's own: a host there, an embedded one here, or the reverse."""
+    base = dict(boss) if isinstance(boss, Mapping) else {}
+    if given.get("host") or given.get("config_file"):
+        base.pop("root", None)
+    elif given.get("root"):
+        base = {key: value for key, value in base.items() if key not in ("host", "config_file")}
+    return base
+
+
+def check_ends(job: Job) -> None:
+    """Raises JobError when an end cannot be reached as it is written, or when a job would copy onto itself."""
+    places = [(role, *_place(job, end)) for role, end in (("source", job.source), ("destination", job.destination))]
+    for role, boss, _ in places:
+        if boss is not None:
+            _check_boss(boss, "boss" if boss is job.boss else f"{role}.boss")
+    (_, *source), (_, *destination) = places
+    if source[0] is not None and source == destination and job.action not in ("describe", "create"):
+        raise JobError(
+            "source and destination are the same resource; name another source (source=images source.path=FOLDER) or "
+            "another destination (destination=images destination.path=FOLDER)"
+        )
+
+
+def _place(job: Job, end: End) -> tuple[Boss | None, object]:
+    if end.kind != "boss":
+        return None, None
+    resource: Resource | None = getattr(end, "resource", None) or job.resource
+    where = (resource.collection, resource.experiment, resource.channel, resource.resolution) if resource else None
+    return getattr(end, "boss", None) or job.boss, where
+
+
+def _check_boss(boss: Boss, key: str) -> None:
+    given = "host" if boss.host else "config_file" if boss.config_file else None
+    if boss.embedded and given:
+        raise JobError(
+            f"{key}.{given}={getattr(boss, given)}: the embedded BOSS is chosen ({key}.root={boss.root}); "
+            f"add boss=custom to reach another one"
+        )
+    if not boss.embedded and not given:
+        raise JobError(f"missing: {key}.host, or {key}.config_file with a host in it")

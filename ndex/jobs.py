@@ -1,0 +1,126 @@
+"""Finds job files: `+job=lab1/em` is `jobs/lab1/em.yaml` of the working directory, else the one that ships."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.object_type import ObjectType
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import OmegaConf
+
+from .config import read_job_file
+
+GROUP = "job"
+
+
+def shipped(folder: str) -> Path:
+    """`conf` or `jobs` as installed: inside the package in a wheel, beside it in a checkout."""
+    packaged = Path(__file__).parent / "_data" / folder
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent / folder
+
+
+CONF = shipped("conf")
+JOBS = shipped("jobs")
+
+
+def job_folders() -> list[Path]:
+    """Where jobs are looked up, the first one wins."""
+    own = Path.cwd() / "jobs"
+    return [own, JOBS] if own.resolve() != JOBS.resolve() else [JOBS]
+
+
+def job_names() -> list[str]:
+    """All jobs that can be named, nested ones as `lab1/em`."""
+    names = {
+        path.relative_to(folder).with_suffix("").as_posix()
+        for folder in job_folders()
+        for path in folder.rglob("*.yaml")
+        if _inside(path, folder)
+    }
+    return sorted(names)
+
+
+def safe_name(choice: str | None) -> str:
+    """A job's name as part of a file name: `lab1/em` becomes `lab1_em`; without a job it is `ndex`."""
+    return (choice or "ndex").removesuffix(".yaml").replace("/", "_")
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    """Neither `..` nor a symbolic link leads out of the folder."""
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+class JobSource(ConfigSource):
+    """Shows one folder as the config group `job`."""
+
+    @staticmethod
+    def scheme() -> str:
+        return "jobs"
+
+    def _path(self, config_path: str, suffix: str = "") -> Path | None:
+        group, _, name = config_path.partition("/")
+        path = Path(self.path, name.removesuffix(suffix) + suffix)
+        return path if group == GROUP and _inside(path, Path(self.path)) else None
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        path = self._path(config_path, ".yaml")
+        if path is None:
+            raise ConfigLoadError(f"no such job: {config_path}")
+        text, config = read_job_file(path)
+        header = self._get_header_dict(text)
+        header["package"] = header["package"] or "_global_"
+        return ConfigResult(provider=self.provider, path=self.full_path(), config=config, header=header)
+
+    def available(self) -> bool:
+        return True
+
+    def is_group(self, config_path: str) -> bool:
+        # Always true for `job`: otherwise a wrong `+job=x` would become a plain new key and nothing would be said.
+        if config_path in ("", GROUP):
+            return True
+        path = self._path(config_path)
+        return path is not None and path.is_dir()
+
+    def is_config(self, config_path: str) -> bool:
+        path = self._path(config_path, ".yaml")
+        return path is not None and path.is_file()
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """Names below a group; the parameters are called as Hydra calls them."""
+        if config_path == "":
+            return [] if results_filter == ObjectType.CONFIG else [GROUP]
+        path = self._path(config_path)
+        if path is None or not path.is_dir():
+            return []
+        return sorted(set(_entries(path.iterdir(), results_filter)))
+
+
+def _entries(paths: Iterable[Path], results_filter: ObjectType | None) -> Iterable[str]:
+    for path in paths:
+        if path.suffix == ".yaml" and results_filter != ObjectType.GROUP:
+            yield path.stem
+        elif path.is_dir() and results_filter != ObjectType.CONFIG and any(path.rglob("*.yaml")):
+            yield path.name
+
+
+class JobSearchPath(SearchPathPlugin):
+    """Adds the job folders to what Hydra searches."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for folder in job_folders():
+            search_path.append(provider="ndex", path=f"{JobSource.scheme()}://{folder}")
+
+
+def shipped_data(name: str) -> str:
+    """`${ndex.shipped:medulla}` in a job: a folder of data that comes with ndex."""
+    return str(JOBS / "data" / name)
+
+
+OmegaConf.register_new_resolver("ndex.shipped", shipped_data, replace=True)
+# Registered by hand: classes in a `hydra_plugins` package would change every Hydra application of the environment.
+Plugins.instance().register(JobSource)
+Plugins.instance().register(JobSearchPath)

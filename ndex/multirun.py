@@ -1,0 +1,69 @@
+"""How the jobs of a sweep tell their parent how they ended, whatever launcher ran them: by a small file each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+OUTCOMES = ".outcomes"
+INTERRUPTED = 130
+MEANING = {0: "done", 1: "failed", 2: "wrong job", INTERRUPTED: "interrupted"}
+"""Exit codes, from good to bad."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one job ended."""
+
+    number: int
+    """In the sweep; 0 for a single job."""
+    name: str
+    overrides: str
+    """What the command line said for this job."""
+    code: int
+    """Exit code, were it a command of its own."""
+    seconds: float
+
+    def save(self, sweep: Path) -> None:
+        folder = sweep / OUTCOMES
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{self.number}.json").write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+
+def outcomes(sweep: Path) -> list[Outcome]:
+    """Of all jobs of a sweep that have ended, by number."""
+    files = (sweep / OUTCOMES).glob("*.json")
+    found = [Outcome(**json.loads(file.read_text(encoding="utf-8"))) for file in files]
+    return sorted(found, key=lambda outcome: outcome.number)
+
+
+def worst(codes: Sequence[int]) -> int:
+    """The exit code of a sweep."""
+    return max(codes, key=list(MEANING).index, default=0)
+
+
+def table(found: Sequence[Outcome]) -> str:
+    """The jobs of a sweep and how they ended, a line each."""
+    rows = [("#", "job", "result", "time", "with")]
+    rows += [(str(o.number), o.name, MEANING[o.code], f"{o.seconds:.1f} s", o.overrides) for o in found]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)] + [0]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+
+
+class Follow(Callback):  # type: ignore[misc, unused-ignore]
+    """Hydra returns nothing to the caller of a command; its callbacks say where the sweep is and how a run ended."""
+
+    sweep: ClassVar[Path | None] = None
+    outcome: ClassVar[Outcome | None] = None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        Follow.sweep = Path(config.hydra.sweep.dir).absolute()
+
+    def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
+        Follow.outcome = kwargs["job_return"].return_value

@@ -1,0 +1,84 @@
+"""Where a command leaves its output: a folder for actions that write; those that only read leave nothing."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from .jobs import safe_name
+
+RUNS = ".ndex/runs"
+WRITING = ("run", "create", "verify")
+LONGEST_NAME = 80
+"""Characters of a sweep's subfolder; long paths are a trouble on Windows."""
+
+
+def writes(action: object) -> bool:
+    """Whether an action has an output folder."""
+    return action in WRITING
+
+
+def run_folder(action: object, job: str | None) -> str:
+    """Folder of a single run. One that only reads gets the working directory itself, in which nothing is made."""
+    return _dated(job) if writes(action) else "."
+
+
+def sweep_subfolder(number: int, overrides: str) -> str:
+    """Folder of one job of a sweep: its number, and what makes it differ when that is short."""
+    words = re.sub(r"[^\w.=,-]+", "_", overrides.replace("+", "")).strip("_")
+    name = f"{number}_{words}"
+    return name if words and len(name) <= LONGEST_NAME else str(number)
+
+
+def hydra_folder(action: object) -> str | None:
+    """Where Hydra keeps the composed configuration, below the output folder."""
+    return ".hydra" if writes(action) else None
+
+
+def _dated(job: str | None) -> str:
+    """A new folder each time: shards that start in the same second differ in the last part."""
+    now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    return f"{RUNS}/{safe_name(job)}/{now}_{secrets.token_hex(2)}"
+
+
+@contextmanager
+def sweep_folders() -> Iterator[None]:
+    """While open, a sweep of actions that only read has a temporary folder, because Hydra wants one."""
+    with ExitStack() as stack:
+
+        def sweep_folder(action: object, job: str | None) -> str:
+            if writes(action):
+                return _dated(job)
+            return stack.enter_context(tempfile.TemporaryDirectory(prefix="ndex-", ignore_cleanup_errors=True))
+
+        # Cached, so that all jobs of the sweep share it; Hydra hands the cache on to other processes.
+        OmegaConf.register_new_resolver("ndex.sweep_folder", sweep_folder, use_cache=True, replace=True)
+        yield
+
+
+@contextmanager
+def log_file(output: Path | None) -> Iterator[None]:
+    """While open, log records go to `ndex.log` in the output folder: ndex from INFO, libraries from WARNING on."""
+    # Without any handler Python would print warnings in the middle of what is shown.
+    handler = logging.FileHandler(output / "ndex.log", encoding="utf-8") if output else logging.NullHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.getLogger("ndex").setLevel(logging.INFO)
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+
+
+OmegaConf.register_new_resolver("ndex.run_folder", run_folder, replace=True)
+OmegaConf.register_new_resolver("ndex.sweep_subfolder", sweep_subfolder, replace=True)
+OmegaConf.register_new_resolver("ndex.hydra_folder", hydra_folder, replace=True)
