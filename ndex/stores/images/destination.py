@@ -36,8 +36,8 @@ SQUEEZE = 4
 class ImageDestination:
     """One file a plane, each complete before it gets its name.
 
-    Names, and the mark by which a job knows its own files, depend on the whole volume: `check` or `prepare` comes
-    before anything is written or read, in every process.
+    Names, and the mark by which a job knows its own files, depend on the whole volume: `expect`, `check` or `prepare`
+    comes before anything is written or read, in every process.
     """
 
     layout = Layout(planes=True)
@@ -61,8 +61,12 @@ class ImageDestination:
             )
         return dtype
 
-    def check(self, volume: Volume) -> list[str]:
+    def expect(self, volume: Volume) -> None:
+        """What is going to be written, for a worker, which need not check and prepare again; without I/O."""
         self._volume = volume
+
+    def check(self, volume: Volume) -> list[str]:
+        self.expect(volume)
         self._check_names(volume)
         nearest = self._folder.check_writable()
         exists = self._folder.exists()
@@ -75,7 +79,7 @@ class ImageDestination:
         return lines
 
     def prepare(self, volume: Volume) -> None:
-        self._volume = volume
+        self.expect(volume)
         self._check_names(volume)
         self._folder.create()
         self._folder.sweep(volume.stamp)
@@ -111,7 +115,7 @@ class ImageDestination:
 
     def _prepared(self) -> Volume:
         if self._volume is None:
-            raise RuntimeError("check or prepare tells the destination of the volume before it is used")
+            raise RuntimeError("the destination must be told of the volume (expect, check, prepare) before it is used")
         return self._volume
 
     def _header(self, volume: Volume) -> Header:

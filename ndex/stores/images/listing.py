@@ -75,7 +75,7 @@ def _is_chosen(name: str, glob: str | None) -> bool:
 def _numbered(found: Iterable[str], pattern: Pattern, z_step: int, key: str) -> dict[tuple[int, int], str]:
     names: dict[tuple[int, int], str] = {}
     phases: dict[int, str] = {}
-    for name in found:
+    for name in sorted(found):
         numbers = pattern.match(name)
         if numbers is None:
             continue
