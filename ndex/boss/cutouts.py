@@ -73,7 +73,7 @@ class Cutouts(Calls):
             raise PermanentError(
                 f"{what}: an array {array.shape} of {array.dtype} does not fit the box {box.shape} of {channel.dtype}."
             )
-        build = _writing(channel, resolution, box, t, wire.encode(array))
+        build = _writing(channel, resolution, box, t, wire.encode(array, fast=self._access.loopback))
         self._voxels(channel, what, build, lambda answer: self._check_written(answer, 201, what))
 
     def erase(self, channel: Channel, resolution: int, box: Box, t: int | None = None) -> None:
