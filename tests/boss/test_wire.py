@@ -20,9 +20,10 @@ def voxels(dtype: str, seed: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "uint64"])
-def test_round_trip(dtype: str) -> None:
+@pytest.mark.parametrize("fast", [False, True])
+def test_round_trip(dtype: str, fast: bool) -> None:
     array = voxels(dtype)
-    back = wire.decode(wire.encode(array), SHAPE, array.dtype)
+    back = wire.decode(wire.encode(array, fast=fast), SHAPE, array.dtype)
     np.testing.assert_array_equal(back, array)
     assert back.flags.writeable
     assert back.dtype == array.dtype
