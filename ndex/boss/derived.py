@@ -13,8 +13,8 @@ from .faults import require
 from .places import channel_resource
 from .records import Channel, Downsampling, parsed
 
-UNDER_WAY = ("QUEUED", "IN_PROGRESS")
-"""States of a downsampling that was asked for and has not ended."""
+TO_BE_ASKED_FOR = ("NOT_DOWNSAMPLED", "FAILED")
+"""States in which a downsampling can be started."""
 
 
 class Derived(Calls):
@@ -32,8 +32,8 @@ class Derived(Calls):
 
         def work() -> None:
             nonlocal first
-            if not first and self._downsampling_now(channel):  # the lost answer was a 201
-                return
+            if not first and self._status_once(channel) not in TO_BE_ASKED_FOR:
+                return  # the lost answer was a 201
             first = False
             require(self._connection.ask_json("project", what, _downsampling("POST", channel)), 201, what, self._access)
 
@@ -74,10 +74,10 @@ class Derived(Calls):
 
         return parsed(lambda told: sorted(map(int, told["ids"])), self._told("volume", what, build), what)
 
-    def _downsampling_now(self, channel: Channel) -> bool:
+    def _status_once(self, channel: Channel) -> str:
         what = f"GET downsample of {channel}"
         answer = self._connection.ask_json("project", what, _downsampling("GET", channel))
-        return parsed(Downsampling.parse, self._json(answer, 200, what), what).status in UNDER_WAY
+        return parsed(Downsampling.parse, self._json(answer, 200, what), what).status
 
 
 def _downsampling(verb: Verb, channel: Channel, iso: bool = False) -> Build:

@@ -216,9 +216,7 @@ def test_random_damage_is_never_taken_for_voxels_of_another_size(server: Scripte
 
 
 @pytest.mark.parametrize("operation", [read, write])
-def test_a_failure_that_passes(
-    server: Scripted, client: BossClient, operation: Callable[[BossClient], object]
-) -> None:
+def test_a_failure_that_passes(server: Scripted, client: BossClient, operation: Callable[[BossClient], object]) -> None:
     good = blosc_reply(VOXELS) if operation is read else Reply(201)
     server.script = [Reply(reset=True), page(503), page(200), good]
     operation(client)
