@@ -1,0 +1,129 @@
+"""What every kind of place must do, and how to set one up: a case for each entry of `ndex.stores.KINDS`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ndex.geometry import ORIGIN, Box, Span, Tiling, Vec
+from ndex.job import Boss, End, Job, Resource, Retry
+from ndex.server.process import TOKEN_ENV, running
+from ndex.stores import Array, Volume, Writable, boss, images, open_destination
+
+BOX = Box.of((0, 530), (0, 40), (10, 40))
+"""Crosses cuboids along x and z, and ends inside them."""
+TASK = Vec(512, 512, 16)
+"""On the grid of a BOSS; planes have their full width instead."""
+ROWS = 16
+"""Of a band of a task."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """How to get at one kind."""
+
+    places: Callable[[Path], AbstractContextManager[Callable[[], Job]]]
+    """Given an empty folder: a function that makes jobs whose two ends are one place, which is new and empty."""
+    dtypes: tuple[str, ...] = ("uint8", "uint16", "uint64")
+
+
+def _numbered_jobs(settings: Callable[[str], tuple[End, End]], reach: Boss) -> Callable[[], Job]:
+    numbers = itertools.count()
+
+    def make() -> Job:
+        name = f"place{next(numbers)}"
+        source, destination = settings(name)
+        resource = Resource(collection="conformance", experiment="all", channel=name, voxel_size=(1, 1, 1))
+        return Job(
+            name=name,
+            boss=reach,
+            resource=resource,
+            source=source,
+            destination=destination,
+            retry=Retry(attempts=2, wait=0, max_wait=0),
+        )
+
+    return make
+
+
+@contextmanager
+def _boss(folder: Path) -> Iterator[Callable[[], Job]]:
+    with running(folder) as host:
+        reach = Boss(host=host, protocol="http", token_env=TOKEN_ENV, root=folder)
+        yield _numbered_jobs(lambda name: (boss.Source(), boss.Destination()), reach)
+
+
+@contextmanager
+def _images(folder: Path) -> Iterator[Callable[[], Job]]:
+    def settings(name: str) -> tuple[End, End]:
+        path, pattern = str(folder / "{channel}"), "{channel}_%04d.tif"
+        return images.Source(path=path, pattern=pattern), images.Destination(path=path, pattern=pattern)
+
+    yield _numbered_jobs(settings, Boss(host="nowhere"))
+
+
+CASES = {"boss": Case(_boss), "images": Case(_images)}
+
+
+def voxels(dtype: str, seed: int = 0) -> Array:
+    """Something to write: no zeros, which some places leave out, and values that need the whole dtype."""
+    random = np.random.default_rng(seed)
+    array: Array = random.integers(1, np.iinfo(dtype).max, BOX.shape, dtype, endpoint=True)
+    return array
+
+
+def volume(dtype: str) -> Volume:
+    one, block = Span(0, 1), Vec(512, 512, 16)
+    return Volume(BOX, np.dtype(dtype), one, timed=False, offset=ORIGIN, stamp="5tamp0123456789a", block=block)
+
+
+def tasks(store: Writable) -> list[Box]:
+    step = Vec(BOX.size.x, BOX.size.y, TASK.z) if store.layout.planes else TASK
+    return list(Tiling(BOX, step))
+
+
+def write_task(store: Writable, task: Box, array: Array, rows: int | None = None) -> None:
+    """Write one task in bands; only the first `rows` rows, if given, and then fail."""
+    with store.writer(task, 0) as writer:
+        for band in Tiling(task, Vec(task.size.x, ROWS, task.size.z), task.start):
+            writer.write(band, array[BOX.slices(band)])
+            if rows is not None and band.stop.y >= rows:
+                raise HalfWay
+
+
+class HalfWay(Exception):
+    """What goes wrong at the other end."""
+
+
+def prepared(job: Job, dtype: str) -> Writable:
+    """The destination of a job, ready to be written to."""
+    store = open_destination(job)
+    assert store.accepts(np.dtype(dtype)) == np.dtype(dtype)
+    store.check(volume(dtype))
+    store.prepare(volume(dtype))
+    return store
+
+
+def written(job: Job, array: Array) -> Writable:
+    """The destination of a job with `array` in it, its tasks written in no particular order."""
+    store = prepared(job, str(array.dtype))
+    for task in reversed(tasks(store)):
+        write_task(store, task, array)
+    return store
+
+
+def odd_boxes(count: int, seed: int = 0) -> list[Box]:
+    """A voxel, all, the corners of cuboids, and what comes."""
+    random = np.random.default_rng(seed)
+
+    def span(axis: Any) -> list[int]:
+        return sorted(int(i) for i in random.choice(np.arange(axis.start, axis.stop + 1), 2, replace=False))
+
+    fixed = [BOX, Box.of((529, 530), (39, 40), (39, 40)), Box.of((511, 513), (15, 17), (15, 17))]
+    return fixed + [Box.of(span(BOX.x), span(BOX.y), span(BOX.z)) for _ in range(count)]

@@ -1,0 +1,143 @@
+"""Every kind of place keeps the same promises: what `ndex.stores` says of Readable and Writable."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from conformance import BOX, CASES, HalfWay, odd_boxes, prepared, tasks, volume, voxels, write_task, written
+
+from ndex.errors import JobError
+from ndex.geometry import Span
+from ndex.job import Job
+from ndex.stores import KINDS, module_of, open_destination, open_source, settings_of
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Job]]:
+    """A function that makes a job with a new place of this kind at both ends. A kind without a case fails here."""
+    with CASES[request.param].places(tmp_path_factory.mktemp(request.param)) as places:
+        yield places
+
+
+@pytest.fixture
+def job(place: Callable[[], Job]) -> Job:
+    return place()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_is_a_module_with_settings_for_its_roles(kind: str) -> None:
+    for role in ("source", "destination"):
+        settings = settings_of(kind, role)
+        assert (settings is not None) == hasattr(module_of(kind), f"open_{role}")
+        assert settings is None or settings.__dataclass_fields__["kind"].default == kind
+
+
+def test_nothing_there(job: Job) -> None:
+    source, destination = open_source(job), open_destination(job)
+    with pytest.raises(JobError) as caught:
+        source.facts()
+    assert len(str(caught.value)) > 20
+    assert destination.check(volume("uint8")), "what would be created"
+    with pytest.raises(JobError):
+        source.facts()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint64"])
+def test_what_is_written_is_read(job: Job, dtype: str) -> None:
+    array = voxels(dtype)
+    destination, source = written(job, array), open_source(job)
+    for box in odd_boxes(20):
+        for piece in (source.read(box, 0), destination.read(box, 0)):
+            assert piece.filled == ()
+            assert piece.array.dtype == np.dtype(dtype)
+            np.testing.assert_array_equal(piece.array, array[BOX.slices(box)])
+
+
+def test_facts_are_of_what_was_written(job: Job) -> None:
+    destination, facts = written(job, voxels("uint16")), open_source(job).facts()
+    assert (facts.dtype, facts.times, facts.box.stop) == (np.uint16, Span(0, 1), BOX.stop)
+    assert facts.box.contains(BOX), "a coordinate frame may begin before what is in it"
+    assert (facts.identity, facts) == (destination.identity, open_source(job).facts())
+    assert facts.label
+    assert destination.label
+    assert min(facts.grain) > 0
+
+
+def test_places_are_told_apart(place: Callable[[], Job]) -> None:
+    stores = [open_destination(place()) for _ in range(3)]
+    assert len({store.identity for store in stores}) == len({store.label for store in stores}) == 3
+
+
+def test_reading_twice_gives_the_same_and_never_a_view(job: Job) -> None:
+    written(job, voxels("uint8"))
+    store = open_source(job)
+    first = store.read(BOX, 0).array
+    first[...] = 0
+    np.testing.assert_array_equal(store.read(BOX, 0).array, voxels("uint8"))
+
+
+def test_threads_share_a_store(job: Job) -> None:
+    array = voxels("uint8")
+    store = prepared(job, "uint8")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda task: write_task(store, task, array), tasks(store)))
+        pieces = list(pool.map(lambda box: (box, open_source(job).read(box, 0)), odd_boxes(8)))
+        source = open_source(job)
+        pieces += pool.map(lambda box: (box, source.read(box, 0)), odd_boxes(8))
+    for box, piece in pieces:
+        np.testing.assert_array_equal(piece.array, array[BOX.slices(box)])
+
+
+def test_only_settings_travel(job: Job) -> None:
+    """To another process, that is; a store is opened there from the job alone, and reads at once."""
+    written(job, voxels("uint8")).close()
+    again = pickle.loads(pickle.dumps(job))
+    assert again == job
+    assert hash(again) == hash(job)
+    np.testing.assert_array_equal(open_source(again).read(BOX, 0).array, voxels("uint8"))
+
+
+def test_a_place_is_opened_again_after_it_was_closed(job: Job) -> None:
+    written(job, voxels("uint8")).close()
+    for _ in range(2):
+        store = open_source(job)
+        np.testing.assert_array_equal(store.read(BOX, 0).array, voxels("uint8"))
+        store.close()
+
+
+def test_preparing_again_changes_nothing(job: Job) -> None:
+    written(job, voxels("uint8"))
+    store = prepared(job, "uint8")
+    assert store.check(volume("uint8")) == []
+    np.testing.assert_array_equal(store.read(BOX, 0).array, voxels("uint8"))
+
+
+def test_a_task_is_written_again(job: Job) -> None:
+    store = written(job, voxels("uint8"))
+    other = voxels("uint8", seed=1)
+    write_task(store, tasks(store)[0], other)
+    expected = voxels("uint8")
+    part = BOX.slices(tasks(store)[0])
+    expected[part] = other[part]
+    np.testing.assert_array_equal(store.read(BOX, 0).array, expected)
+
+
+def test_a_task_that_failed_half_way_is_written_again(job: Job) -> None:
+    store, array = prepared(job, "uint8"), voxels("uint8")
+    first, *others = tasks(store)
+    for task in others:
+        write_task(store, task, array)
+    with pytest.raises(HalfWay):
+        write_task(store, first, array, rows=20)
+    write_task(store, first, array)
+    np.testing.assert_array_equal(open_source(job).read(BOX, 0).array, array)
+    assert open_source(job).facts().box.contains(BOX)
+
+
+def test_what_was_written_is_held(job: Job) -> None:
+    store = written(job, voxels("uint8"))
+    assert all(store.holds(task, 0) for task in tasks(store))
