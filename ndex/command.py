@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from .config import job_from
 from .errors import NdexError
 from .explain import explain, refuse_options
 from .jobs import CONF, GROUP, safe_name
-from .multirun import INTERRUPTED, Follow, Outcome, outcomes, table, worst
+from .multirun import INTERRUPTED, Follow, Outcome, outcomes, own_overrides, table, task_overrides, worst
 from .outputs import log_file, sweep_folders, writes
 
 log = logging.getLogger("ndex")
@@ -48,17 +49,16 @@ def run_composed(cfg: DictConfig) -> Outcome:
     """One job as Hydra hands it over, perhaps in another process. Says and records how it ended, raises no error."""
     settings = HydraConfig.get()
     name = safe_name(settings.runtime.choices.get(GROUP))
-    swept = settings.mode == RunMode.MULTIRUN
-    overrides = " ".join(item.lstrip("+") for item in settings.overrides.task)
-    number = int(settings.job.num) if swept else 0
-    label = f"{name} #{number} ({overrides})" if swept else ""
-    started = time.monotonic()
+    sweep = Path(settings.sweep.dir) if settings.mode == RunMode.MULTIRUN else None
+    number = int(settings.job.num) if sweep else 0
+    overrides = own_overrides(sweep, task_overrides(settings)) if sweep else ""
     output = Path(settings.runtime.output_dir) if writes(cfg.action) else None
+    started = time.monotonic()
     with log_file(output):
-        code = _exit_code(cfg, name, output, label)
+        code = _exit_code(cfg, name, output, f"{name} #{number} {overrides}".strip() if sweep else "")
     outcome = Outcome(number, name, overrides, code, time.monotonic() - started)
-    if swept:
-        outcome.save(Path(settings.sweep.dir))
+    if sweep:
+        outcome.save(sweep)
         if code == INTERRUPTED:
             raise KeyboardInterrupt
     return outcome
@@ -82,7 +82,7 @@ def _exit_code(cfg: DictConfig, name: str, output: Path | None, label: str) -> i
     except Exception:
         log.exception("a bug in ndex")
         _say("this is a bug in ndex", label)
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
         return 1
 
 
@@ -105,9 +105,15 @@ def _say(text: str, label: str = "") -> None:
 def _as_hydra_wants(arguments: list[str]) -> Iterator[None]:
     """Hydra reads `sys.argv`, and passes errors on only when HYDRA_FULL_ERROR is set."""
     argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    completing = not {"-sc", "--shell-completion"}.isdisjoint(arguments)
-    sys.argv = [argv[0], *(arguments if completing else rewrite(arguments))]
+    if {"-sc", "--shell-completion"}.isdisjoint(arguments):
+        arguments = rewrite(arguments)
+    elif line := os.environ.get("COMP_LINE"):
+        *words, last = line.split(" ")
+        os.environ["COMP_LINE"] = " ".join([*rewrite(words), last])
+    sys.argv = [argv[0], *arguments]
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    # Hydra 1.4 warns of every class that a configuration names; this one stands in our own conf/config.yaml.
+    warnings.filterwarnings("ignore", r"[^\n]*_target_='ndex\.multirun\.", UserWarning)
     Follow.sweep = Follow.outcome = None
     GlobalHydra.instance().clear()
     try:

@@ -9,17 +9,16 @@ from typing import Any
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
+from omegaconf import open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from .config import job_from, refuse_code_and_secrets
 from .errors import JobError
 from .explain import explain
 from .job import Job
-from .jobs import CONF, GROUP, safe_name
+from .jobs import CONF, GROUP, GROUPS, safe_name
 
-GROUPS = frozenset([GROUP, *(path.name for path in CONF.iterdir() if path.is_dir())])
-"""Config groups: `group=choice`."""
-SETTING = re.compile(r"(?P<key>[A-Za-z_][\w.]*)=")
+SETTING = re.compile(r"\+{0,2}(?P<key>[A-Za-z_][\w.]*)=")
 
 # Hydra 1.4 warns when it is given a version_base, 1.3 behaves like 1.1 when it is not.
 VERSION_BASE: dict[str, Any] = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
@@ -39,7 +38,8 @@ def compose(job: str | None = None, *overrides: str) -> Job:
     except HYDRA_ERRORS as error:
         raise JobError(explain(error)) from error
     name = safe_name(cfg.hydra.runtime.choices.get(GROUP))
-    del cfg["hydra"]
+    with open_dict(cfg):
+        del cfg["hydra"]
     return job_from(cfg, name)
 
 
@@ -55,11 +55,9 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
 
 def _rewritten(argument: str) -> str:
     match = SETTING.match(argument)
-    if match and match["key"] == GROUP:
-        return "+" + argument
-    if not match or match["key"].startswith("hydra.") or match["key"] in GROUPS:
+    if not match or match["key"].startswith("hydra.") or match["key"] in GROUPS - {GROUP}:
         return argument
-    return "++" + argument
+    return ("+" if match["key"] == GROUP else "++") + argument.lstrip("+")
 
 
 def refuse_secrets(arguments: Sequence[str]) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import omegaconf
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
@@ -15,10 +16,12 @@ from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseExce
 from .ends import ROLES, absolute, check_ends, complete, settings_class
 from .errors import JobError
 from .job import End, Job
-from .validation import check, marked_missing
+from .validation import MISSING, check, marked_missing
 
 T = TypeVar("T")
 
+INSISTING = "<must be given>"
+"""What `???` in a job file becomes: a plain one would not replace a default when Hydra merges."""
 SHOWN_PROBLEMS = 5
 SECRET = re.compile(r"(^|_)(token|password|passwd|secret)(_(?!env$|file$)|$)", re.IGNORECASE)
 TOKEN = re.compile(r"[0-9a-f]{40}", re.IGNORECASE)
@@ -61,8 +64,16 @@ def read_job_file(path: Path) -> tuple[str, DictConfig]:
         raise JobError(f"cannot read the job file {path}: {' '.join(str(error).split())}") from error
     if not isinstance(config, DictConfig):
         raise JobError(f"the job file {path} must hold keys with values, such as verify: full")
-    refuse_code_and_secrets(OmegaConf.to_container(config), f"{path}: ")
-    return text, config
+    content = OmegaConf.to_container(config)
+    refuse_code_and_secrets(content, f"{path}: ")
+    return text, OmegaConf.create(_replaced(content, MISSING, INSISTING))
+
+
+def _replaced(content: Any, old: str, new: str) -> Any:
+    """The content with every value that is `old` being `new`."""
+    if isinstance(content, dict):
+        return {key: _replaced(value, old, new) for key, value in content.items()}
+    return new if content == old else content
 
 
 def refuse_code_and_secrets(values: object, place: str = "") -> None:
@@ -89,19 +100,18 @@ def _walk(values: object, prefix: str = "") -> Iterator[tuple[str, object]]:
 def _plain(cfg: DictConfig) -> dict[str, Any]:
     """The configuration as plain values with all interpolations resolved; what is missing is still `???`."""
     try:
-        return {str(key): value for key, value in _container(cfg, resolve=True).items()}
+        return _container(cfg, resolve=True)
     except InterpolationToMissingValueError:
         _refuse([], list(marked_missing(_container(cfg, resolve=False))))
         raise
     except OmegaConfBaseException as error:
-        key = f"{error.full_key}: " if error.full_key else ""
-        raise JobError(key + str(error).partition("\n")[0]) from error
+        reason = str(error).partition("\n")[0].rpartition("while resolving interpolation: ")[2]
+        raise JobError(f"{error.full_key}: {reason}") from error
 
 
-def _container(cfg: DictConfig, resolve: bool) -> dict[Any, Any]:
-    container = OmegaConf.to_container(cfg, resolve=resolve)
-    assert isinstance(container, dict)
-    return container
+def _container(cfg: DictConfig, resolve: bool) -> dict[str, Any]:
+    values: dict[str, Any] = _replaced(OmegaConf.to_container(cfg, resolve=resolve), INSISTING, MISSING)
+    return values
 
 
 def _refuse(problems: list[str], missing: list[str]) -> None:
@@ -123,3 +133,10 @@ def _absolute(value: T) -> T:
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         return dataclasses.replace(value, **{name: _absolute(field) for name, field in fields.items()})
     return value
+
+
+def register(name: str, function: Callable[..., object], use_cache: bool = False) -> None:
+    """Makes `${name:...}` known. With `use_cache` a configuration asks once, and so do the jobs of a sweep."""
+    since = tuple(map(int, omegaconf.__version__.split(".")[:2]))
+    resolver = getattr(OmegaConf, "register_resolver" if since >= (2, 4) else "register_new_resolver")
+    resolver(name, function, replace=True, use_cache=use_cache)

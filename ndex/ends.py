@@ -46,6 +46,8 @@ def complete(values: Mapping[str, Any]) -> Values:
             end["resource"] = _over(resource, end["resource"])
         else:
             wanted = True
+    if wanted and resource is None:
+        resource = {}
     if not wanted and isinstance(resource, Mapping) and any(marked_missing(resource)):
         resource = None
     return {**values, **ends, "resource": resource}

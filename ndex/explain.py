@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 
 from .errors import JobError
-from .jobs import GROUP, job_names
+from .jobs import GROUP, GROUPS, job_names
 from .validation import nearest
 
 
@@ -20,13 +20,13 @@ def explain(error: Exception) -> str:
     if isinstance(error, MissingConfigException):
         return _no_such_choice(error)
     text = str(error) or str(error.__cause__)
-    ambiguous = re.search(r"(?:Ambiguous value for argument|Sweep parameters) '(\S+?)'", text)
-    if ambiguous:
+    if ambiguous := re.search(r"(?:Ambiguous value for argument|Sweep parameters) '(\S+?)'", text):
         key, _, value = _without_marks(ambiguous[1]).partition("=")
         return f"{key}={value}: several values need a sweep (add -m); one value with commas needs {_quoted(key, value)}"
-    relative = re.search(r"Could not override 'job/(?:\S*/)?(\w+)'", text)
-    if relative:
-        return f"the job's defaults list must name groups from the top: override /{relative[1]}: ..."
+    if relative := re.search(r"In '(job/[^']+)': .*override.*'[\w/]*/(\w+)@", text):
+        return f"{relative[1]}: the defaults list must name groups from the top, as override /{relative[2]}: ..."
+    if unknown := re.search(r"Could not override '(\S+?)'", text):
+        return f"unknown key {unknown[1]}{_close(unknown[1], GROUPS)}"
     cause = error.__cause__ if isinstance(error, HydraException) and not str(error) else None
     return _one_line(str(cause or error))
 

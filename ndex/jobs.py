@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from hydra.core.config_search_path import ConfigSearchPath
@@ -10,9 +9,8 @@ from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import OmegaConf
 
-from .config import read_job_file
+from .config import read_job_file, register
 
 GROUP = "job"
 
@@ -25,6 +23,8 @@ def shipped(folder: str) -> Path:
 
 CONF = shipped("conf")
 JOBS = shipped("jobs")
+GROUPS = frozenset([GROUP, *(path.name for path in CONF.iterdir() if path.is_dir())])
+"""What is chosen by `group=choice`."""
 
 
 def job_folders() -> list[Path]:
@@ -35,13 +35,13 @@ def job_folders() -> list[Path]:
 
 def job_names() -> list[str]:
     """All jobs that can be named, nested ones as `lab1/em`."""
-    names = {
-        path.relative_to(folder).with_suffix("").as_posix()
-        for folder in job_folders()
-        for path in folder.rglob("*.yaml")
-        if _inside(path, folder)
-    }
-    return sorted(names)
+    return sorted({name for folder in job_folders() for name in names_in(folder)})
+
+
+def names_in(folder: Path) -> list[str]:
+    """The jobs of one folder."""
+    files = (path for path in folder.rglob("*.yaml") if _inside(path, folder))
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in files)
 
 
 def safe_name(choice: str | None) -> str:
@@ -90,21 +90,11 @@ class JobSource(ConfigSource):
         return path is not None and path.is_file()
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        """Names below a group; the parameters are called as Hydra calls them."""
+        """Names below a group; the parameters are called as Hydra calls them. All jobs are in one list, nested ones
+        too, because completion and help look no deeper."""
         if config_path == "":
             return [] if results_filter == ObjectType.CONFIG else [GROUP]
-        path = self._path(config_path)
-        if path is None or not path.is_dir():
-            return []
-        return sorted(set(_entries(path.iterdir(), results_filter)))
-
-
-def _entries(paths: Iterable[Path], results_filter: ObjectType | None) -> Iterable[str]:
-    for path in paths:
-        if path.suffix == ".yaml" and results_filter != ObjectType.GROUP:
-            yield path.stem
-        elif path.is_dir() and results_filter != ObjectType.CONFIG and any(path.rglob("*.yaml")):
-            yield path.name
+        return [] if results_filter == ObjectType.GROUP or config_path != GROUP else names_in(Path(self.path))
 
 
 class JobSearchPath(SearchPathPlugin):
@@ -120,7 +110,7 @@ def shipped_data(name: str) -> str:
     return str(JOBS / "data" / name)
 
 
-OmegaConf.register_new_resolver("ndex.shipped", shipped_data, replace=True)
+register("ndex.shipped", shipped_data)
 # Registered by hand: classes in a `hydra_plugins` package would change every Hydra application of the environment.
 Plugins.instance().register(JobSource)
 Plugins.instance().register(JobSearchPath)

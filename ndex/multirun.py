@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-OUTCOMES = ".outcomes"
+FOLDER = ".jobs"
+"""Below the folder of the sweep."""
 INTERRUPTED = 130
 MEANING = {0: "done", 1: "failed", 2: "wrong job", INTERRUPTED: "interrupted"}
 """Exit codes, from good to bad."""
@@ -25,22 +26,31 @@ class Outcome:
     """In the sweep; 0 for a single job."""
     name: str
     overrides: str
-    """What the command line said for this job."""
+    """What the command line said for this job and not for all of the sweep."""
     code: int
     """Exit code, were it a command of its own."""
     seconds: float
 
     def save(self, sweep: Path) -> None:
-        folder = sweep / OUTCOMES
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{self.number}.json").write_text(json.dumps(asdict(self)), encoding="utf-8")
+        _write(sweep / FOLDER / f"{self.number}.json", asdict(self))
 
 
 def outcomes(sweep: Path) -> list[Outcome]:
     """Of all jobs of a sweep that have ended, by number."""
-    files = (sweep / OUTCOMES).glob("*.json")
+    files = (sweep / FOLDER).glob("[0-9]*.json")
     found = [Outcome(**json.loads(file.read_text(encoding="utf-8"))) for file in files]
     return sorted(found, key=lambda outcome: outcome.number)
+
+
+def own_overrides(sweep: Path, overrides: Sequence[str]) -> str:
+    """Of one job's overrides those that the sweep as a whole was not given."""
+    shared = json.loads((sweep / FOLDER / "shared.json").read_text(encoding="utf-8"))
+    return " ".join(override.lstrip("+") for override in overrides if override not in shared)
+
+
+def _write(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content), encoding="utf-8")
 
 
 def worst(codes: Sequence[int]) -> int:
@@ -56,6 +66,11 @@ def table(found: Sequence[Outcome]) -> str:
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 
 
+def task_overrides(settings: Any) -> list[str]:
+    """The overrides as given. Unresolved: one may take a value from the environment, which is not ours to show."""
+    return [str(override) for override in OmegaConf.to_container(settings.overrides.task) or ()]
+
+
 class Follow(Callback):  # type: ignore[misc, unused-ignore]
     """Hydra returns nothing to the caller of a command; its callbacks say where the sweep is and how a run ended."""
 
@@ -64,6 +79,7 @@ class Follow(Callback):  # type: ignore[misc, unused-ignore]
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         Follow.sweep = Path(config.hydra.sweep.dir).absolute()
+        _write(Follow.sweep / FOLDER / "shared.json", task_overrides(config.hydra))
 
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
         Follow.outcome = kwargs["job_return"].return_value

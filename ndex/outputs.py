@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -11,14 +10,11 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
+from .config import register
 from .jobs import safe_name
 
 RUNS = ".ndex/runs"
 WRITING = ("run", "create", "verify")
-LONGEST_NAME = 80
-"""Characters of a sweep's subfolder; long paths are a trouble on Windows."""
 
 
 def writes(action: object) -> bool:
@@ -29,13 +25,6 @@ def writes(action: object) -> bool:
 def run_folder(action: object, job: str | None) -> str:
     """Folder of a single run. One that only reads gets the working directory itself, in which nothing is made."""
     return _dated(job) if writes(action) else "."
-
-
-def sweep_subfolder(number: int, overrides: str) -> str:
-    """Folder of one job of a sweep: its number, and what makes it differ when that is short."""
-    words = re.sub(r"[^\w.=,-]+", "_", overrides.replace("+", "")).strip("_")
-    name = f"{number}_{words}"
-    return name if words and len(name) <= LONGEST_NAME else str(number)
 
 
 def hydra_folder(action: object) -> str | None:
@@ -60,7 +49,7 @@ def sweep_folders() -> Iterator[None]:
             return stack.enter_context(tempfile.TemporaryDirectory(prefix="ndex-", ignore_cleanup_errors=True))
 
         # Cached, so that all jobs of the sweep share it; Hydra hands the cache on to other processes.
-        OmegaConf.register_new_resolver("ndex.sweep_folder", sweep_folder, use_cache=True, replace=True)
+        register("ndex.sweep_folder", sweep_folder, use_cache=True)
         yield
 
 
@@ -79,6 +68,5 @@ def log_file(output: Path | None) -> Iterator[None]:
         handler.close()
 
 
-OmegaConf.register_new_resolver("ndex.run_folder", run_folder, replace=True)
-OmegaConf.register_new_resolver("ndex.sweep_subfolder", sweep_subfolder, replace=True)
-OmegaConf.register_new_resolver("ndex.hydra_folder", hydra_folder, replace=True)
+register("ndex.run_folder", run_folder)
+register("ndex.hydra_folder", hydra_folder)
