@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import ByteSize, Field
 
-from .geometry import Box
+from .geometry import Box, Vec
 
 Action = Literal["run", "plan", "describe", "create", "verify", "status"]
 DType = Literal["uint8", "uint16", "uint32", "uint64"]
@@ -20,6 +20,8 @@ Unit = Literal["nanometers", "micrometers", "millimeters", "centimeters"]
 Positive = Annotated[int, Field(gt=0)]
 PositiveSize = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[int, Field(ge=0)]
+BLOCK_BYTES = 16 << 20
+"""Aimed at by one request: large enough to make latency small, small enough to have several in flight."""
 Interval = tuple[int, int]
 Name = Annotated[str, Field(coerce_numbers_to_str=True, min_length=1)]
 """A name in a BOSS; `2017` without quotes is one too."""
@@ -146,6 +148,13 @@ class Blocks:
     x: Positive | None = None
     y: Positive | None = None
     z: Positive | None = None
+
+    def on(self, lattice: Vec, itemsize: int) -> Vec:
+        """Size of one request: as given, else whole cells of the lattice up to BLOCK_BYTES, wider before taller."""
+        x, y, z = lattice
+        while 2 * x * y * z * itemsize <= BLOCK_BYTES:
+            x, y = (2 * x, y) if x <= y else (x, 2 * y)
+        return Vec(self.x or x, self.y or y, self.z or z)
 
 
 @dataclass(frozen=True)

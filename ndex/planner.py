@@ -14,8 +14,6 @@ from .stores import WHOLE, Facts, Layout, UInt
 
 CUBOID = Vec(512, 512, 16)
 """Grid where neither end has one: a job that meets a BOSS later is aligned already."""
-BLOCK_BYTES = 16 << 20
-"""Aimed at by one request: large enough to make latency small, small enough to have several in flight."""
 SLAB_BYTES = 64 << 20
 """Aimed at by what a worker holds at once."""
 MAX_BLOCK = 1 << 26
@@ -95,7 +93,12 @@ def _cuts(job: Job, source: Facts, layout: Layout, itemsize: int, box: Box, offs
     """Ways to cut the volume: the best first, then narrower bands, then thinner runs of planes."""
     lattice = layout.grid or source.grid or CUBOID
     grid = Vec(*(-shift for shift in offset)) if layout.grid else ORIGIN
-    block = _block(job, lattice, itemsize)
+    block = job.blocks.on(lattice, itemsize)
+    if block.volume > MAX_BLOCK:
+        raise JobError(
+            f"blocks={{x: {block.x}, y: {block.y}, z: {block.z}}}: one request would have {block.volume:,} voxels; "
+            f"at most {MAX_BLOCK:,} are possible."
+        )
     rows_whole = layout.planes or source.grain.x >= WHOLE
     planes_whole = layout.planes or source.grain.y >= WHOLE
     width = box.size.x if rows_whole else 2 * block.x
@@ -114,20 +117,6 @@ def _halvings(size: int) -> Iterator[int]:
     while size >= 1:
         yield size
         size //= 2
-
-
-def _block(job: Job, lattice: Vec, itemsize: int) -> Vec:
-    """Size of one request: as the job says, else whole cuboids up to BLOCK_BYTES, wider before taller."""
-    x, y = lattice.x, lattice.y
-    while 2 * x * y * lattice.z * itemsize <= BLOCK_BYTES:
-        x, y = (2 * x, y) if x <= y else (x, 2 * y)
-    block = Vec(job.blocks.x or x, job.blocks.y or y, job.blocks.z or lattice.z)
-    if block.volume > MAX_BLOCK:
-        raise JobError(
-            f"blocks={{x: {block.x}, y: {block.y}, z: {block.z}}}: one request would have {block.volume:,} voxels; "
-            f"at most {MAX_BLOCK:,} are possible."
-        )
-    return block
 
 
 def _workers(job: Job) -> int:

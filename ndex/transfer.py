@@ -79,7 +79,7 @@ def _outcome(task: Task, work: Callable[[Task], TaskDone]) -> Outcome:
 
 
 def _transfer(job: Job, plan: Plan, task: Task) -> TaskDone:
-    ends = ends_of(job)
+    ends = _ends_for(job, plan)
     moved = _move(job, plan, task, ends)
     if job.verify == "none" or (job.verify == "sample" and not plan.is_sampled(task)):
         return moved
@@ -91,7 +91,7 @@ def _transfer(job: Job, plan: Plan, task: Task) -> TaskDone:
 
 
 def _compare(job: Job, plan: Plan, task: Task, checksums: tuple[int, ...] | None) -> TaskDone:
-    ends = ends_of(job)
+    ends = _ends_for(job, plan)
     if checksums is None:
         tally = _Tally(plan)
         for slab in plan.slabs(task):
@@ -102,6 +102,12 @@ def _compare(job: Job, plan: Plan, task: Task, checksums: tuple[int, ...] | None
     _raise_if_differing(plan, task, ends.destination, checksums)
     nbytes = task.box.voxels * plan.dtype.itemsize
     return TaskDone(task.index, task.box, task.t, nbytes, checksums, verified=True)
+
+
+def _ends_for(job: Job, plan: Plan) -> Ends:
+    ends = ends_of(job)
+    ends.destination.expect(plan.volume)
+    return ends
 
 
 @dataclass

@@ -55,6 +55,9 @@ class Store:
     def accepts(self, dtype: np.dtype[np.unsignedinteger]) -> np.dtype[np.unsignedinteger]:
         return dtype
 
+    def expect(self, volume: Volume) -> None:
+        """Boxes say it all."""
+
     def check(self, volume: Volume) -> list[str]:
         return []
 

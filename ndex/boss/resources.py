@@ -117,7 +117,8 @@ def create_missing(client: BossClient, resource: Resource, volume: Volume) -> No
 
 
 def _frame(resource: Resource, volume: Volume) -> CoordinateFrame:
-    """From coordinate 0, unless the job gives bounds: viewers mishandle other starts (boss-api 14)."""
+    """As large as the volume, unless the job gives bounds. From its first voxel on, not from 0: a later download of
+    "everything" brings what was uploaded, and no empty planes before it."""
     if resource.voxel_size is None:
         raise JobError(
             f"resource.voxel_size is needed to create the coordinate frame {frame_name(resource)}: "
@@ -125,7 +126,8 @@ def _frame(resource: Resource, volume: Volume) -> CoordinateFrame:
         )
     level0 = Hierarchy(Vec(0, 0, 0), resource.voxel_size, _is_isotropic(resource.voxel_size))
     factors = level0.factors(resource.resolution)
-    needed = [(0, stop * factor) for stop, factor in zip(volume.box.stop, factors, strict=True)]
+    edges = zip(volume.box.start, volume.box.stop, factors, strict=True)
+    needed = [(start * factor, stop * factor) for start, stop, factor in edges]
     given = (resource.frame.x, resource.frame.y, resource.frame.z)
     x, y, z = (bounds or computed for bounds, computed in zip(given, needed, strict=True))
     return CoordinateFrame(frame_name(resource), Box.of(x, y, z), resource.voxel_size, resource.voxel_unit)

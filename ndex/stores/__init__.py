@@ -128,6 +128,10 @@ class Writable(Protocol):
         Raises JobError, naming both, when the place holds another one (the remedy is `convert.dtype`)."""
         ...
 
+    def expect(self, volume: Volume) -> None:
+        """What is going to be written; told once in every process, before any of the following. No I/O."""
+        ...
+
     def check(self, volume: Volume) -> list[str]:
         """What `prepare` would create, a line each; touches nothing. Raises JobError when what is there already
         contradicts the job."""

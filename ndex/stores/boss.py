@@ -18,11 +18,9 @@ from ..boss.hierarchy import CUBOID, Hierarchy
 from ..boss.resources import Found, Site, create_missing, look, plan_creation, require_site
 from ..errors import JobError, PermanentError
 from ..geometry import ORIGIN, Box, Span, Tiling, Vec
-from ..job import Blocks, Boss, End, Job, Resource
+from ..job import Boss, End, Job, Resource
 from . import Array, Facts, Layout, Piece, Volume, Writer
 
-BLOCK_BYTES = 16 << 20
-"""Aimed at by one request."""
 OFFSETS = "offsets"
 """Key of the experiment's metadata that says how far its coordinates are shifted."""
 
@@ -97,15 +95,26 @@ class _Level:
     def _site(self) -> Site:
         return require_site(self._found(self._client), self._resource, self._client.host)
 
+    @property
+    def label(self) -> str:
+        root = self._boss.root
+        where = f"the embedded BOSS in {root}" if root else self._client.host
+        return f"{self._resource} at resolution {self._resource.resolution} on {where}"
+
+    @property
+    def identity(self) -> str:
+        """The embedded BOSS by its folder, since it has another port every time."""
+        resource, root = self._resource, self._boss.root
+        host = root.absolute().as_posix() if root else self._client.host
+        view = ("?iso" if resource.iso else "") + (f"#{','.join(map(str, self._keep))}" if self._keep else "")
+        return f"boss://{host}/{resource}/{resource.resolution}{view}"
+
     def _facts(self, site: Site) -> Facts:
         resource, frame = self._resource, site.frame
         levels = Hierarchy.of(frame, site.experiment, iso=resource.iso)
-        root, host = self._boss.root, self._client.host
-        where = f"the embedded BOSS in {root}" if root else host
-        view = ("?iso" if resource.iso else "") + (f"#{','.join(map(str, self._keep))}" if self._keep else "")
         return Facts(
-            label=f"{resource} at resolution {resource.resolution} on {where}",
-            identity=f"boss://{root.absolute().as_posix() if root else host}/{resource}/{resource.resolution}{view}",
+            label=self.label,
+            identity=self.identity,
             box=level_box(frame, levels, resource.resolution),
             dtype=site.channel.dtype,
             times=Span(0, site.experiment.time_samples),
@@ -133,7 +142,7 @@ class _Level:
         return Piece(array)
 
     def _each_block(self, box: Box, site: Site, work: Callable[[Box], None]) -> None:
-        block = block_size(self._job.blocks, site.channel.dtype.itemsize)
+        block = self._job.blocks.on(CUBOID, site.channel.dtype.itemsize)
         for_each(work, Tiling(box, block), self._job.parallel.requests)
 
     def _time(self, site: Site, t: int) -> int | None:
@@ -163,12 +172,11 @@ class BossDestination(_Level):
 
     layout = Layout(grid=CUBOID)
 
-    def facts(self) -> Facts | None:
-        site = self._found(self._client.impatient()).site
-        return self._facts(site) if site else None
-
     def accepts(self, dtype: np.dtype[np.unsignedinteger]) -> np.dtype[np.unsignedinteger]:
         return dtype_held(self._resource, self._found(self._client.impatient()).channel, dtype)
+
+    def expect(self, volume: Volume) -> None:
+        """Requests name all that has to be known."""
 
     def check(self, volume: Volume) -> list[str]:
         return plan_creation(self._resource, volume, self._found(self._client.impatient()))
@@ -211,13 +219,9 @@ class BossDestination(_Level):
         if voxels.any():
             self._client.put_cutout(*where, voxels)
 
-    def erase(self, box: Box, t: int) -> None:
-        site = self._site()
-
-        def blacken(block: Box) -> None:
-            self._client.erase(site.channel, self._resource.resolution, block, self._time(site, t))
-
-        self._each_block(box, site, blacken)
+    def holds(self, box: Box, t: int) -> bool:
+        """As long as there is the channel."""
+        return self._found(self._client.impatient()).site is not None
 
 
 @dataclass(frozen=True)
@@ -227,11 +231,3 @@ class _BossWriter:
 
     def write(self, box: Box, array: Array) -> None:
         self.store.write(box, self.t, array)
-
-
-def block_size(blocks: Blocks, itemsize: int) -> Vec:
-    """Size of one request: as the job says, else whole cuboids up to BLOCK_BYTES, wider before taller."""
-    x, y, z = CUBOID
-    while 2 * x * y * z * itemsize <= BLOCK_BYTES:
-        x, y = (2 * x, y) if x <= y else (x, 2 * y)
-    return Vec(blocks.x or x, blocks.y or y, blocks.z or z)
