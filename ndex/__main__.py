@@ -34,7 +34,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             return run_command(arguments)
     except KeyboardInterrupt:
-        print("ndex: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
 
 

@@ -17,10 +17,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from .composing import HYDRA_ERRORS, VERSION_BASE, refuse_secrets, rewrite
-from .config import job_from
+from .composing import HYDRA_ERRORS, VERSION_BASE, rewrite
 from .errors import NdexError
 from .explain import explain, refuse_options
+from .job_file import refuse_secrets
 from .jobs import CONF, GROUP, safe_name
 from .multirun import INTERRUPTED, Follow, Outcome, outcomes, own_overrides, table, task_overrides, worst
 from .outputs import log_file, sweep_folders, writes
@@ -42,6 +42,10 @@ def run_command(arguments: list[str]) -> int:
         _say(str(error))
     except HYDRA_ERRORS as error:
         _say(explain(error))
+    except KeyboardInterrupt:
+        _say("interrupted; the same command goes on from here")
+        _closing()
+        return INTERRUPTED
     return 2
 
 
@@ -66,9 +70,11 @@ def run_composed(cfg: DictConfig) -> Outcome:
 
 def _exit_code(cfg: DictConfig, name: str, output: Path | None, label: str) -> int:
     """Of one job. What keeps it from ending by itself is said and logged here, so that a sweep goes on."""
+    # Imported only now: help, completion and refusals of Hydra need neither numpy nor what workers and journals need.
+    from .config import job_from
+
     try:
         job = job_from(cfg, name)
-        # Imported only for a job that is right: it brings the libraries of workers, journals and screens.
         from .execute import execute
 
         return execute(job, output)
@@ -78,7 +84,7 @@ def _exit_code(cfg: DictConfig, name: str, output: Path | None, label: str) -> i
         return 2
     except KeyboardInterrupt:
         log.error("interrupted")
-        return INTERRUPTED
+        raise
     except Exception:
         log.exception("a bug in ndex")
         _say("this is a bug in ndex", label)

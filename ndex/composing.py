@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -12,11 +12,13 @@ from hydra.errors import HydraException
 from omegaconf import open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from .config import job_from, refuse_code_and_secrets
 from .errors import JobError
 from .explain import explain
-from .job import Job
+from .job_file import refuse_secrets
 from .jobs import CONF, GROUP, GROUPS, safe_name
+
+if TYPE_CHECKING:
+    from .job import Job
 
 SETTING = re.compile(r"\+{0,2}(?P<key>[A-Za-z_][\w.]*)=")
 
@@ -29,6 +31,8 @@ HYDRA_ERRORS = (HydraException, OmegaConfBaseException, ValueError)
 
 def compose(job: str | None = None, *overrides: str) -> Job:
     """The job of that name, as the command line would compose it with these overrides. Raises JobError."""
+    from .config import job_from
+
     arguments = [*([f"job={job}"] if job else []), *overrides]
     refuse_secrets(arguments)
     GlobalHydra.instance().clear()
@@ -58,9 +62,3 @@ def _rewritten(argument: str) -> str:
     if not match or match["key"].startswith("hydra.") or match["key"] in GROUPS - {GROUP}:
         return argument
     return ("+" if match["key"] == GROUP else "++") + argument.lstrip("+")
-
-
-def refuse_secrets(arguments: Sequence[str]) -> None:
-    """Raises JobError for a secret among the arguments, before Hydra writes them to files."""
-    pairs = (argument.lstrip("+~").partition("=") for argument in arguments)
-    refuse_code_and_secrets({key: value for key, equals, value in pairs if equals})

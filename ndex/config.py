@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import omegaconf
-import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from .ends import ROLES, absolute, check_ends, complete, settings_class
 from .errors import JobError
 from .job import End, Job
-from .validation import MISSING, check, marked_missing
+from .job_file import INSISTING, MISSING, refuse_code_and_secrets, replaced
+from .validation import check, marked_missing
 
 T = TypeVar("T")
 
-INSISTING = "<must be given>"
-"""What `???` in a job file becomes: a plain one would not replace a default when Hydra merges."""
 SHOWN_PROBLEMS = 5
-SECRET = re.compile(r"(^|_)(token|password|passwd|secret)(_(?!env$|file$)|$)", re.IGNORECASE)
-TOKEN = re.compile(r"[0-9a-f]{40}", re.IGNORECASE)
-"""What the tokens of a BOSS look like (boss-api 2)."""
 ENDS_RESOURCE = re.compile(r"^(source|destination)\.(?=resource\.)")
 
 
@@ -37,7 +30,8 @@ def job_from(cfg: DictConfig, name: str) -> Job:
     plain = _plain(cfg)
     refuse_code_and_secrets(plain)
     values = complete(plain)
-    problems, missing, ends = [], [], {}
+    problems = ["unknown key name; a job is called as its file is"] if "name" in plain else []
+    missing, ends = [], {}
     for role in ROLES:
         end = check(settings_class(role, values[role]), values[role], f"{role}.")
         problems += end.problems
@@ -49,52 +43,6 @@ def job_from(cfg: DictConfig, name: str) -> Job:
     found = _absolute(job.value)
     check_ends(found)
     return found
-
-
-def read_job_file(path: Path) -> tuple[str, DictConfig]:
-    """Text and content of a job file. Raises JobError when it is not YAML, holds a secret or names code."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        config = OmegaConf.create(text)
-    except yaml.MarkedYAMLError as error:
-        # Without the excerpt that the error carries: the line may hold anything.
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise JobError(f"the job file {path}{line} is not YAML: {error.problem}") from None
-    except (OmegaConfBaseException, UnicodeDecodeError, OSError) as error:
-        raise JobError(f"cannot read the job file {path}: {' '.join(str(error).split())}") from error
-    if not isinstance(config, DictConfig):
-        raise JobError(f"the job file {path} must hold keys with values, such as verify: full")
-    content = OmegaConf.to_container(config)
-    refuse_code_and_secrets(content, f"{path}: ")
-    return text, OmegaConf.create(_replaced(content, MISSING, INSISTING))
-
-
-def _replaced(content: Any, old: str, new: str) -> Any:
-    """The content with every value that is `old` being `new`."""
-    if isinstance(content, dict):
-        return {key: _replaced(value, old, new) for key, value in content.items()}
-    return new if content == old else content
-
-
-def refuse_code_and_secrets(values: object, place: str = "") -> None:
-    """Raises JobError for a key that would run code or that holds a secret, which is not repeated."""
-    for key, value in _walk(values):
-        name = key.rpartition(".")[2]
-        if name == "_target_":
-            raise JobError(f"{place}{key}: a job names no code; source.kind and destination.kind choose what is run")
-        if value is not None and (SECRET.search(name) or (name == "token_env" and TOKEN.fullmatch(str(value)))):
-            raise JobError(
-                f"{place}{key}: a secret must not stand in a job or on the command line, whence it gets into files. "
-                "Set the environment variable BOSS_TOKEN (boss.token_env names another one) or give boss.token_file"
-            )
-
-
-def _walk(values: object, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Dotted keys and values of everything inside."""
-    items = values.items() if isinstance(values, Mapping) else enumerate(values) if isinstance(values, list) else ()
-    for key, value in items:
-        yield f"{prefix}{key}", value
-        yield from _walk(value, f"{prefix}{key}.")
 
 
 def _plain(cfg: DictConfig) -> dict[str, Any]:
@@ -110,7 +58,7 @@ def _plain(cfg: DictConfig) -> dict[str, Any]:
 
 
 def _container(cfg: DictConfig, resolve: bool) -> dict[str, Any]:
-    values: dict[str, Any] = _replaced(OmegaConf.to_container(cfg, resolve=resolve), INSISTING, MISSING)
+    values: dict[str, Any] = replaced(OmegaConf.to_container(cfg, resolve=resolve), INSISTING, MISSING)
     return values
 
 
@@ -133,10 +81,3 @@ def _absolute(value: T) -> T:
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         return dataclasses.replace(value, **{name: _absolute(field) for name, field in fields.items()})
     return value
-
-
-def register(name: str, function: Callable[..., object], use_cache: bool = False) -> None:
-    """Makes `${name:...}` known. With `use_cache` a configuration asks once, and so do the jobs of a sweep."""
-    since = tuple(map(int, omegaconf.__version__.split(".")[:2]))
-    resolver = getattr(OmegaConf, "register_resolver" if since >= (2, 4) else "register_new_resolver")
-    resolver(name, function, replace=True, use_cache=use_cache)

@@ -10,8 +10,10 @@ from typing import Any
 
 from .errors import JobError
 from .job import Boss, End, Job, Resource
+from .job_file import MISSING
 from .stores import KINDS, settings_of
-from .validation import MISSING, hints_of, marked_missing, nearest
+from .validation import hints_of, marked_missing
+from .wording import nearest
 
 Values = dict[str, Any]
 

@@ -6,11 +6,11 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import MissingConfigException, OverrideParseException
 
 from .errors import JobError
 from .jobs import GROUP, GROUPS, job_names
-from .validation import nearest
+from .wording import nearest
 
 
 def explain(error: Exception) -> str:
@@ -19,7 +19,7 @@ def explain(error: Exception) -> str:
         return _unreadable(error.override)
     if isinstance(error, MissingConfigException):
         return _no_such_choice(error)
-    text = str(error) or str(error.__cause__)
+    text = _one_line(str(error) or str(error.__cause__))
     if ambiguous := re.search(r"(?:Ambiguous value for argument|Sweep parameters) '(\S+?)'", text):
         key, _, value = _without_marks(ambiguous[1]).partition("=")
         return f"{key}={value}: several values need a sweep (add -m); one value with commas needs {_quoted(key, value)}"
@@ -27,8 +27,7 @@ def explain(error: Exception) -> str:
         return f"{relative[1]}: the defaults list must name groups from the top, as override /{relative[2]}: ..."
     if unknown := re.search(r"Could not override '(\S+?)'", text):
         return f"unknown key {unknown[1]}{_close(unknown[1], GROUPS)}"
-    cause = error.__cause__ if isinstance(error, HydraException) and not str(error) else None
-    return _one_line(str(cause or error))
+    return text
 
 
 def _unreadable(override: str) -> str:

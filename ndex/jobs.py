@@ -10,7 +10,8 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-from .config import read_job_file, register
+from .job_file import read_job_file
+from .resolvers import register
 
 GROUP = "job"
 

@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from .config import register
 from .jobs import safe_name
+from .resolvers import register
 
 RUNS = ".ndex/runs"
 WRITING = ("run", "create", "verify")

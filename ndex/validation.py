@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar, Union, get_args, 
 
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
-T = TypeVar("T")
+from .job_file import MISSING
+from .wording import nearest, shown
 
-MISSING = "???"
-"""What a job file writes for a value that must be given."""
+T = TypeVar("T")
 
 
 class Checked(NamedTuple, Generic[T]):
@@ -55,15 +54,6 @@ def unknown_keys(cls: Any, values: Mapping[str, Any], prefix: str) -> Iterator[s
             yield from unknown_keys(inner, value, f"{prefix}{key}.")
 
 
-def nearest(word: str, valid: Iterable[str], prefix: str = "") -> str:
-    """The end of a refusal: the likeliest of the valid names, else all of them."""
-    names = sorted(valid)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {prefix}{close[0]}?"
-    return "; there is " + ", ".join(prefix + name for name in names) if names else ""
-
-
 def hints_of(cls: Any) -> dict[str, Any]:
     """Fields of a dataclass and their types, as written."""
     hints = get_type_hints(cls, include_extras=True)
@@ -89,10 +79,8 @@ def describe(hint: Any) -> str:
     """What a field takes, in words."""
     args = get_args(hint)
     if _is_union(hint) or get_origin(hint) is Literal:
-        options = [describe(arg) for arg in args]
+        options = list(_options(hint))
         return " or ".join(filter(None, [", ".join(options[:-1]), options[-1]]))
-    if isinstance(hint, str):
-        return hint
     if get_origin(hint) is tuple:
         base, limits = _parts(args[0])
         noun = _NOUNS[base].removeprefix("a ") + "s"
@@ -101,6 +89,14 @@ def describe(hint: Any) -> str:
         return "a mapping of " + ", ".join(hints_of(hint))
     base, limits = _parts(hint)
     return _NOUNS[base] + limits
+
+
+def _options(hint: Any) -> Iterator[str]:
+    for arg in get_args(hint):
+        if get_origin(arg) is Literal:
+            yield from _options(arg)
+        else:
+            yield arg if isinstance(arg, str) else describe(arg)
 
 
 _NOUNS: dict[Any, str] = {
@@ -173,9 +169,3 @@ def _wrong(hint: Any, key: str, value: object, detail: Any) -> str:
 def _choices(hint: Any) -> list[str]:
     options = get_args(hint) if _is_union(hint) else (hint,)
     return [str(choice) for option in options if get_origin(option) is Literal for choice in get_args(option)]
-
-
-def shown(value: object) -> str:
-    """A value as the user would type it, cut to a readable length."""
-    text = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
