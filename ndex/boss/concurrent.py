@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
 def for_each(work: Callable[[T], None], items: Iterable[T], at_once: int) -> None:
-    """Do `work` for every item, `at_once` of them at a time; on the first error the rest is left out.
+    """Do `work` for every item, `at_once` of them at a time. After an error no further item is begun.
 
-    Nothing runs any more when this returns or raises: what had begun is waited for.
+    Raises the first error. Nothing runs any more when this returns or raises: what had begun is waited for.
     """
+    errors: list[BaseException] = []
+
+    def attempt(item: T) -> None:
+        if errors:
+            return
+        try:
+            work(item)
+        except BaseException as error:
+            errors.append(error)
+
     pool = ThreadPoolExecutor(at_once)
     try:
-        futures = [pool.submit(work, item) for item in items]
-        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        for future in done:
-            future.result()
+        wait([pool.submit(attempt, item) for item in items])
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(cancel_futures=True)  # an interrupt in this thread must not wait for the whole queue
+    if errors:
+        raise errors[0]

@@ -131,18 +131,21 @@ def check_readable(frame: CoordinateFrame, experiment: Experiment, channel: Chan
         )
 
 
-def check_reachable(frame: CoordinateFrame, hierarchy: Hierarchy, level: int, extent: Extent) -> None:
-    """Raises JobError when a part of the level lies below the frame's start and nobody said that it may be left out.
+def check_reachable(frame: CoordinateFrame, hierarchy: Hierarchy, base: int, level: int, extent: Extent) -> None:
+    """Raises JobError when data of a computed level lie below the frame's start and nobody said to leave them out.
 
-    A frame that starts at 1000 has data from 500 on at level 1, but the BOSS refuses coordinates below 1000 there too
+    What starts at 1000 at its base starts at 500 one level on, but a BOSS refuses coordinates below 1000 there, too
     (boss-api 17).
     """
     whole = level_box(frame, hierarchy, level)
-    for axis, start, factor in zip("xyz", frame.box.start, hierarchy.factors(level), strict=True):
-        if start > 0 and factor > 1 and getattr(extent, axis) is None:
+    for axis, start, here, there in zip(
+        "xyz", frame.box.start, hierarchy.factors(level), hierarchy.factors(base), strict=True
+    ):
+        if start > 0 and here > there and getattr(extent, axis) is None:
             stop = getattr(whole, axis).stop
+            remedy = f", or take extent.{axis}=[{start}, {stop}]" if start < stop else ""
             raise JobError(
-                f"resource.resolution={level}: the frame {frame.name} starts at {axis} {start}, and the BOSS refuses "
-                f"to read below that at any resolution, where there are data from {start // factor} on. Read "
-                f"resolution 0" + (f", or take extent.{axis}=[{start}, {stop}]." if start < stop else ".")
+                f"resource.resolution={level}: the frame {frame.name} starts at {axis} {start}, and the BOSS refuses to "
+                f"read below that at any resolution, though there are data from {start * there // here} on. Read "
+                f"resolution {base}{remedy}."
             )

@@ -118,7 +118,8 @@ def create_missing(client: BossClient, resource: Resource, volume: Volume) -> No
 
 def _frame(resource: Resource, volume: Volume) -> CoordinateFrame:
     """As large as the volume, unless the job gives bounds. From its first voxel on, not from 0: a later download of
-    "everything" brings what was uploaded, and no empty planes before it."""
+    "everything" brings what was uploaded, and no empty planes before it. A BOSS compares starts with that of level 0
+    at every level, so the start is not scaled (boss-api 17)."""
     if resource.voxel_size is None:
         raise JobError(
             f"resource.voxel_size is needed to create the coordinate frame {frame_name(resource)}: "
@@ -127,7 +128,7 @@ def _frame(resource: Resource, volume: Volume) -> CoordinateFrame:
     level0 = Hierarchy(Vec(0, 0, 0), resource.voxel_size, _is_isotropic(resource.voxel_size))
     factors = level0.factors(resource.resolution)
     edges = zip(volume.box.start, volume.box.stop, factors, strict=True)
-    needed = [(start * factor, stop * factor) for start, stop, factor in edges]
+    needed = [(start, stop * factor) for start, stop, factor in edges]
     given = (resource.frame.x, resource.frame.y, resource.frame.z)
     x, y, z = (bounds or computed for bounds, computed in zip(given, needed, strict=True))
     return CoordinateFrame(frame_name(resource), Box.of(x, y, z), resource.voxel_size, resource.voxel_unit)

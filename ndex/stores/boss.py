@@ -15,11 +15,12 @@ from ..boss.client import BossClient
 from ..boss.concurrent import for_each
 from ..boss.fitting import check_reachable, check_readable, dtype_held, level_box
 from ..boss.hierarchy import CUBOID, Hierarchy
+from ..boss.records import Channel
 from ..boss.resources import Found, Site, create_missing, look, plan_creation, require_site
 from ..errors import JobError, PermanentError
 from ..geometry import ORIGIN, Box, Span, Tiling, Vec
 from ..job import Boss, End, Job, Resource
-from . import Array, Facts, Layout, Piece, Volume, Writer
+from . import Array, Facts, Layout, Piece, UInt, Volume, Writer
 
 OFFSETS = "offsets"
 """Key of the experiment's metadata that says how far its coordinates are shifted."""
@@ -69,14 +70,44 @@ class _Level:
         self._boss = boss
         self._resource = resource
         self._keep = keep
+        self._block: Vec | None = None
         self._lock = threading.RLock()
         self._open: BossClient | None = None
         self._known: Found | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self._resource} at resolution {self._resource.resolution} on {self._host}"
+
+    @property
+    def identity(self) -> str:
+        """With the folder in place of an embedded BOSS's address, which is another one each time."""
+        root = self._boss.root
+        host = root.absolute().as_posix() if root else self._client.host
+        view = ("?iso" if self._resource.iso else "") + (f"#{','.join(map(str, self._keep))}" if self._keep else "")
+        return f"boss://{host}/{self._resource}/{self._resource.resolution}{view}"
+
+    def read(self, box: Box, t: int) -> Piece:
+        """The voxels of `box`, fetched as several cutouts at once."""
+        site = self._site()
+        array: Array = np.empty(box.shape, site.channel.dtype)
+        iso, keep = self._resource.iso, self._keep
+
+        def fetch(block: Box) -> None:
+            where = self._where(site, block, t)
+            array[box.slices(block)] = self._client.get_cutout(*where, iso=iso, filter=keep)
+
+        self._each_block(box, site, fetch)
+        return Piece(array)
 
     def close(self) -> None:
         with self._lock:
             if self._open:
                 self._open.close()
+
+    @property
+    def _host(self) -> str:
+        return f"the embedded BOSS in {self._boss.root}" if self._boss.root else self._client.host
 
     @property
     def _client(self) -> BossClient:
@@ -93,78 +124,41 @@ class _Level:
             return self._known
 
     def _site(self) -> Site:
-        return require_site(self._found(self._client), self._resource, self._client.host)
+        return require_site(self._found(self._client), self._resource, self._host)
 
-    @property
-    def label(self) -> str:
-        root = self._boss.root
-        where = f"the embedded BOSS in {root}" if root else self._client.host
-        return f"{self._resource} at resolution {self._resource.resolution} on {where}"
-
-    @property
-    def identity(self) -> str:
-        """The embedded BOSS by its folder, since it has another port every time."""
-        resource, root = self._resource, self._boss.root
-        host = root.absolute().as_posix() if root else self._client.host
-        view = ("?iso" if resource.iso else "") + (f"#{','.join(map(str, self._keep))}" if self._keep else "")
-        return f"boss://{host}/{resource}/{resource.resolution}{view}"
-
-    def _facts(self, site: Site) -> Facts:
-        resource, frame = self._resource, site.frame
-        levels = Hierarchy.of(frame, site.experiment, iso=resource.iso)
-        return Facts(
-            label=self.label,
-            identity=self.identity,
-            box=level_box(frame, levels, resource.resolution),
-            dtype=site.channel.dtype,
-            times=Span(0, site.experiment.time_samples),
-            grid=CUBOID,
-            voxel_size=levels.voxel_size_at(resource.resolution),
-            voxel_unit=frame.voxel_unit,
-        )
-
-    def read(self, box: Box, t: int) -> Piece:
-        """The voxels of `box`, fetched as several cutouts at once."""
-        site = self._site()
-        array: Array = np.empty(box.shape, site.channel.dtype)
-
-        def fetch(block: Box) -> None:
-            array[box.slices(block)] = self._client.get_cutout(
-                site.channel,
-                self._resource.resolution,
-                block,
-                self._time(site, t),
-                iso=self._resource.iso,
-                filter=self._keep,
-            )
-
-        self._each_block(box, site, fetch)
-        return Piece(array)
+    def _where(self, site: Site, box: Box, t: int) -> tuple[Channel, int, Box, int | None]:
+        """What a cutout is named by. Its time sample only where there are several, or the job speaks of them."""
+        timed = site.experiment.time_samples > 1 or self._job.extent.t is not None
+        return site.channel, self._resource.resolution, box, t if timed else None
 
     def _each_block(self, box: Box, site: Site, work: Callable[[Box], None]) -> None:
-        block = self._job.blocks.on(CUBOID, site.channel.dtype.itemsize)
+        block = self._block or self._job.blocks.on(CUBOID, site.channel.dtype.itemsize)
         for_each(work, Tiling(box, block), self._job.parallel.requests)
-
-    def _time(self, site: Site, t: int) -> int | None:
-        """The time sample to name in requests; None where there is but one, as older clients do it."""
-        timed = site.experiment.time_samples > 1 or self._job.extent.t is not None
-        return t if timed else None
 
 
 class BossSource(_Level):
     """A channel to read from."""
 
     def facts(self) -> Facts:
-        client = self._client.impatient()
-        site = require_site(self._found(client), self._resource, client.host)
-        check_readable(site.frame, site.experiment, site.channel, self._resource)
-        if self._keep and site.channel.type != "annotation":
+        site = require_site(self._found(self._client.impatient()), self._resource, self._host)
+        frame, channel, level = site.frame, site.channel, self._resource.resolution
+        check_readable(frame, site.experiment, channel, self._resource)
+        if self._keep and channel.type != "annotation":
             raise JobError(
-                f"source.filter={list(self._keep)}: only annotations can be filtered, {site.channel} is an image."
+                f"source.filter={list(self._keep)}: only annotations can be filtered; {channel} is an image."
             )
-        levels = Hierarchy.of(site.frame, site.experiment, iso=self._resource.iso)
-        check_reachable(site.frame, levels, self._resource.resolution, self._job.extent)
-        return self._facts(site)
+        levels = Hierarchy.of(frame, site.experiment, iso=self._resource.iso)
+        check_reachable(frame, levels, channel.base, level, self._job.extent)
+        return Facts(
+            label=self.label,
+            identity=self.identity,
+            box=level_box(frame, levels, level),
+            dtype=channel.dtype,
+            times=Span(0, site.experiment.time_samples),
+            grid=CUBOID,
+            voxel_size=levels.voxel_size_at(level),
+            voxel_unit=frame.voxel_unit,
+        )
 
 
 class BossDestination(_Level):
@@ -172,11 +166,11 @@ class BossDestination(_Level):
 
     layout = Layout(grid=CUBOID)
 
-    def accepts(self, dtype: np.dtype[np.unsignedinteger]) -> np.dtype[np.unsignedinteger]:
+    def accepts(self, dtype: UInt) -> UInt:
         return dtype_held(self._resource, self._found(self._client.impatient()).channel, dtype)
 
     def expect(self, volume: Volume) -> None:
-        """Requests name all that has to be known."""
+        self._block = volume.block
 
     def check(self, volume: Volume) -> list[str]:
         return plan_creation(self._resource, volume, self._found(self._client.impatient()))
@@ -189,12 +183,9 @@ class BossDestination(_Level):
         if volume.offset != ORIGIN:
             self._record(client, volume.offset)
 
-    def _record(self, client: BossClient, offset: Vec) -> None:
-        """Note the offset where others find it; not again when another shard has."""
-        place = (self._resource.collection, self._resource.experiment)
-        noted = json.dumps(list(offset))
-        if client.get_metadata(OFFSETS, *place) != noted:
-            client.put_metadata(OFFSETS, noted, *place)
+    def holds(self, box: Box, t: int) -> bool:
+        """Voxels stay as long as their channel does."""
+        return self._found(self._client.impatient()).site is not None
 
     @contextmanager
     def writer(self, box: Box, t: int) -> Iterator[Writer]:
@@ -213,15 +204,18 @@ class BossDestination(_Level):
 
     def _send(self, site: Site, box: Box, t: int, voxels: Array) -> None:
         """Zeros never overwrite (boss-api 7.7): they need not be sent, and to erase, the box is blacked out first."""
-        where = (site.channel, self._resource.resolution, box, self._time(site, t))
+        where = self._where(site, box, t)
         if self._job.empty == "erase" and not voxels.all():
             self._client.erase(*where)
         if voxels.any():
             self._client.put_cutout(*where, voxels)
 
-    def holds(self, box: Box, t: int) -> bool:
-        """As long as there is the channel."""
-        return self._found(self._client.impatient()).site is not None
+    def _record(self, client: BossClient, offset: Vec) -> None:
+        """Note the offset where others find it; not again when another shard has."""
+        place = (self._resource.collection, self._resource.experiment)
+        noted = json.dumps(list(offset))
+        if client.get_metadata(OFFSETS, *place) != noted:
+            client.put_metadata(OFFSETS, noted, *place)
 
 
 @dataclass(frozen=True)

@@ -79,12 +79,12 @@ def test_number_of_levels(stop: tuple[int, int, int], levels: int) -> None:
 
 def test_everything_is_missing() -> None:
     site = complete(EM, VOLUME, Found())
-    assert site.frame == FRAME
+    assert site.frame == replace(FRAME, box=BOX)
     assert site.experiment == replace(EXPERIMENT, levels=2, channels=())
     assert site.channel == CHANNEL
     assert plan_creation(EM, VOLUME, Found()) == [
         "collection lab",
-        "coordinate frame lab_run7: x 0:1001, y 0:700, z 0:50, voxels of 5 x 5 x 40 nanometers",
+        "coordinate frame lab_run7: x 10:1001, y 0:700, z 3:50, voxels of 5 x 5 x 40 nanometers",
         "experiment lab/run7: anisotropic, levels: 2, time samples: 1",
         "channel lab/run7/em: image of uint8",
     ]
@@ -117,7 +117,7 @@ def test_what_the_job_says_is_used() -> None:
         description="bench data",
     )
     site = complete(resource, replace(VOLUME, times=Span(2, 5)), Found())
-    box = Box.of((5, 2000), (0, 4000), (0, 50))
+    box = Box.of((5, 2000), (0, 4000), (3, 50))
     assert site.frame == CoordinateFrame("big", box, (8, 8, 8), "micrometers")
     assert site.experiment == Experiment("lab", "run7", "big", levels=3, isotropic=True, time_samples=7)
     assert site.channel.description == "bench data"
@@ -127,7 +127,7 @@ def test_what_the_job_says_is_used() -> None:
 @pytest.mark.parametrize(("voxels", "stop"), [((5, 5, 40), (4004, 2800, 50)), ((5, 5, 5), (4004, 2800, 200))])
 def test_frames_are_made_for_level_0(voxels: tuple[float, float, float], stop: tuple[int, int, int]) -> None:
     site = complete(replace(EM, resolution=2, voxel_size=voxels), VOLUME, Found())
-    assert tuple(site.frame.box.stop) == stop
+    assert site.frame.box == Box(BOX.start, Vec(*stop))
     assert site.channel.base == 2
     assert level_box(site.frame, Hierarchy.of(site.frame, site.experiment), 2).contains(BOX)
 
@@ -248,12 +248,13 @@ def test_iso_needs_square_voxels() -> None:
 def test_frames_that_do_not_start_at_0() -> None:
     frame = replace(FRAME, box=Box.of((1000, 5000), (0, 700), (7, 50)))
     levels = Hierarchy.of(frame, EXPERIMENT)
-    check_reachable(frame, levels, 0, Extent())
-    check_reachable(frame, levels, 1, Extent(x=(1000, 2500)))
+    check_reachable(frame, levels, 0, 0, Extent())
+    check_reachable(frame, levels, 2, 2, Extent())
+    check_reachable(frame, levels, 0, 1, Extent(x=(1000, 2500)))
     with pytest.raises(JobError, match=r"from 500 on.*extent\.x=\[1000, 2500\]"):
-        check_reachable(frame, levels, 1, Extent())
+        check_reachable(frame, levels, 0, 1, Extent())
     with pytest.raises(JobError, match=r"resolution 0\.$"):
-        check_reachable(frame, levels, 3, Extent())
+        check_reachable(frame, levels, 0, 3, Extent())
 
 
 @pytest.mark.parametrize(
