@@ -40,10 +40,10 @@ def translated(what: str) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno in PASSING:
-            raise TransientError(f"{what}: {reason}") from error
+            raise TransientError(f"{what}: {reason}.") from error
         if error.errno in FULL:
             raise JobError(f"{what} cannot be written: {reason}. Make room or choose another destination.") from error
-        raise PermanentError(f"{what}: {reason}") from error
+        raise PermanentError(f"{what}: {reason}.") from error
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,8 @@ class Folder:
         with translated(str(self.path)), os.scandir(self.path) as entries:
             left = [entry for entry in entries if _abandoned(entry, stamp)]
         for entry in left:
-            Path(entry.path).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # of another user, or, on Windows, open: then it is not ours to remove
+                os.unlink(entry.path)
         return len(left)
 
 
@@ -188,4 +189,4 @@ def _as_job_error(key: str) -> Iterator[None]:
     try:
         yield
     except PermanentError as error:
-        raise JobError(f"{error}. Change {key} or its permissions.") from error
+        raise JobError(f"{error} Change {key} or its permissions.") from error

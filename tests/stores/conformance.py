@@ -105,6 +105,7 @@ def prepared(job: Job, dtype: str) -> Writable:
     """The destination of a job, ready to be written to."""
     store = open_destination(job)
     assert store.accepts(np.dtype(dtype)) == np.dtype(dtype)
+    store.expect(volume(dtype))
     store.check(volume(dtype))
     store.prepare(volume(dtype))
     return store

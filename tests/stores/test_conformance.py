@@ -138,6 +138,14 @@ def test_a_task_that_failed_half_way_is_written_again(job: Job) -> None:
     assert open_source(job).facts().box.contains(BOX)
 
 
-def test_what_was_written_is_held(job: Job) -> None:
-    store = written(job, voxels("uint8"))
-    assert all(store.holds(task, 0) for task in tasks(store))
+def test_a_worker_in_another_process_is_only_told_what_to_expect(job: Job) -> None:
+    array = voxels("uint8")
+    first, *others = tasks(prepared(job, "uint8"))
+    for task in (first, *others):
+        worker = open_destination(job)
+        worker.expect(volume("uint8"))
+        write_task(worker, task, array)
+        np.testing.assert_array_equal(worker.read(task, 0).array, array[BOX.slices(task)])
+        assert worker.holds(task, 0)
+        worker.close()
+    np.testing.assert_array_equal(open_source(job).read(BOX, 0).array, array)

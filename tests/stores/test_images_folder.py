@@ -39,6 +39,8 @@ class TestWhichFileIsWhichPlane:
         tifffile.imwrite(tmp_path / "s_0026.tif", np.zeros((2, 2), np.uint8))
         with pytest.raises(JobError, match=r"source\.z_step=2: the numbers of s_0021\.tif and s_0026\.tif"):
             reading(tmp_path, z_step=2).facts()
+        with pytest.raises(JobError, match=r"source\.z_step=2 needs a plane number"):
+            reading(tmp_path, "*.tif", z_step=2)
 
     def test_an_origin(self, tmp_path: Path) -> None:
         write_stack(tmp_path, noise(3, 4, 5), first=90)

@@ -36,8 +36,7 @@ SQUEEZE = 4
 class ImageDestination:
     """One file a plane, each complete before it gets its name.
 
-    Names, and the mark by which a job knows its own files, depend on the whole volume: `expect`, `check` or `prepare`
-    comes before anything is written or read, in every process.
+    Names, and the mark by which a job knows its own files, depend on the whole volume: `expect` comes first.
     """
 
     layout = Layout(planes=True)
@@ -51,6 +50,7 @@ class ImageDestination:
         names = str(self._pattern or f"{_prefix(job)}_x*_y*_z{{z}}.tif")
         self._is_png = names.lower().endswith(".png")
         self._volume: Volume | None = None
+        self._names = self._pattern
         self.label = str(self._folder.path / names)
         self.identity = identity_of(self._folder, names, z_step=settings.z_step if settings.z_step > 1 else None)
 
@@ -62,8 +62,8 @@ class ImageDestination:
         return dtype
 
     def expect(self, volume: Volume) -> None:
-        """What is going to be written, for a worker, which need not check and prepare again; without I/O."""
         self._volume = volume
+        self._names = self._pattern or default_pattern(_prefix(self._job), volume, self._settings.z_step)
 
     def check(self, volume: Volume) -> list[str]:
         self.expect(volume)
@@ -75,7 +75,8 @@ class ImageDestination:
         lines = [] if exists else [f"folder {self._folder}"]
         if left:
             form = "PNG" if self._is_png else f"TIFF (compression: {self._settings.compression})"
-            lines.append(f"{left:,} planes, {self._header(volume)}, {form}, from {self._first(volume)} on")
+            first = self._name(volume.box.z.start, volume.times.start)
+            lines.append(f"{left:,} planes, {self._header(volume)}, {form}, from {first} on")
         return lines
 
     def prepare(self, volume: Volume) -> None:
@@ -87,7 +88,7 @@ class ImageDestination:
     @contextmanager
     def writer(self, box: Box, t: int) -> Iterator[PlaneWriter]:
         volume = self._prepared()
-        names = [self._name(volume, z, t) for z in range(*box.z)]
+        names = [self._name(z, t) for z in range(*box.z)]
         self._check_own(names, volume)
         planes = PlaneWriter(self._folder, names, box, volume, None if self._is_png else self._settings.compression)
         try:
@@ -101,32 +102,28 @@ class ImageDestination:
         out = np.empty(box.shape, volume.dtype)
         inside = box.shift(Vec(-volume.box.x.start, -volume.box.y.start, 0))
         for z, plane in zip(range(*box.z), out, strict=True):
-            name = self._name(volume, z, t)
+            name = self._name(z, t)
             part = partial(read_plane, self._folder, name, self._header(volume), inside.y, inside.x, plane)
             with_retry(self._job.retry, part)
         return Piece(out)
 
     def holds(self, box: Box, t: int) -> bool:
-        volume = self._prepared()
-        return all(self._folder.holds(self._name(volume, z, t)) for z in range(*box.z))
+        return all(self._folder.holds(self._name(z, t)) for z in range(*box.z))
 
     def close(self) -> None:
         """Nothing is kept open between two calls."""
 
     def _prepared(self) -> Volume:
         if self._volume is None:
-            raise RuntimeError("the destination must be told of the volume (expect, check, prepare) before it is used")
+            raise RuntimeError("the destination must be told what to expect before it is used")
         return self._volume
 
     def _header(self, volume: Volume) -> Header:
         return Header(volume.box.size.x, volume.box.size.y, volume.dtype)
 
-    def _name(self, volume: Volume, z: int, t: int) -> str:
-        pattern = self._pattern or default_pattern(_prefix(self._job), volume, self._settings.z_step)
-        return pattern.name(z * self._settings.z_step, t)
-
-    def _first(self, volume: Volume) -> str:
-        return self._name(volume, volume.box.z.start, volume.times.start)
+    def _name(self, z: int, t: int) -> str:
+        assert self._names is not None  # since `expect`
+        return self._names.name(z * self._settings.z_step, t)
 
     def _check_names(self, volume: Volume) -> None:
         if volume.box.z.start < 0:
@@ -161,7 +158,7 @@ class ImageDestination:
         is foreign; of very many files, only a sample is looked at, the others when it is their turn."""
         present = set(self._folder.names())
         planes = ((z, t) for t in range(*volume.times) for z in range(*volume.box.z))
-        found = [name for z, t in planes if (name := self._name(volume, z, t)) in present]
+        found = [name for z, t in planes if (name := self._name(z, t)) in present]
         with ThreadPoolExecutor(THREADS) as pool:
             chosen = spread(found, CHECKED)
             stamps = pool.map(self._stamp, chosen)
@@ -197,7 +194,7 @@ def default_pattern(prefix: str, volume: Volume, z_step: int) -> Pattern:
 def _prefix(job: Job) -> str:
     resource = job.resource
     names = (resource.collection, resource.experiment, resource.channel) if resource else (job.name,)
-    return re.sub(r"[^\w+-]", "_", "_".join(names))
+    return re.sub(r"[^\w.+-]", "_", "_".join(names)).lstrip(".")
 
 
 def _foreign(name: str) -> str:

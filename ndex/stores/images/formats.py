@@ -34,6 +34,6 @@ def read_plane(
 ) -> None:
     """Decode a part of a file into `out`. Raises Unfit when the file is not what it was or should be."""
     with open_plane(folder, name, band) as plane:
-        if str(plane.header) != str(expected):
+        if plane.header != expected:
             raise Unfit(f"{name} is {plane.header}, while the other planes are {expected}. Replace it.")
         plane.read(rows, columns, out)

@@ -8,9 +8,9 @@ from ...files import Draft, Folder, translated
 from ...geometry import Box
 from .. import Array, Volume
 from .plane import Header
-from .png import PngFile
+from .png import GrowingPng
 from .settings import Compression
-from .tiff_file import TiffFile
+from .growing_tiff import GrowingTiff
 
 
 class PlaneWriter:
@@ -23,7 +23,7 @@ class PlaneWriter:
         self._folder, self._names, self._box, self._volume = folder, names, box, volume
         self._compression = compression
         self._drafts: list[Draft] = []
-        self._files: list[PngFile | TiffFile] = []
+        self._files: list[GrowingPng | GrowingTiff] = []
         self._row = box.y.start
 
     def write(self, box: Box, array: Array) -> None:
@@ -60,8 +60,8 @@ class PlaneWriter:
             with translated(str(draft.final)):
                 self._files.append(self._file(draft, header, z))
 
-    def _file(self, draft: Draft, header: Header, z: int) -> PngFile | TiffFile:
+    def _file(self, draft: Draft, header: Header, z: int) -> GrowingPng | GrowingTiff:
         if self._compression is None:
-            return PngFile(draft.file, header, self._volume.stamp)
+            return GrowingPng(draft.file, header, self._volume.stamp)
         note = {"stamp": self._volume.stamp, "x": self._box.x.start, "y": self._box.y.start, "z": z}
-        return TiffFile(draft.file, header, self._compression, note)
+        return GrowingTiff(draft.file, header, self._compression, note)

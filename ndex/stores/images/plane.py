@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import IO, Protocol
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -33,8 +33,8 @@ class Header:
     width: int
     height: int
     dtype: np.dtype[np.unsignedinteger]
-    rows: int = WHOLE
-    """Rows that are decoded together; WHOLE: all."""
+    rows: int = field(default=WHOLE, compare=False)
+    """Rows that are decoded together; WHOLE: all. The planes of a volume may differ in it."""
 
     def __str__(self) -> str:
         return f"{self.width} x {self.height} {self.dtype}"
@@ -80,11 +80,11 @@ def check_band(name: str, bands: int, band: int | None) -> int:
 
 
 @contextmanager
-def damage(name: str, file: IO[bytes]) -> Iterator[None]:
+def damage(name: str) -> Iterator[None]:
     """Whatever a decoder says about bytes becomes DamagedData."""
     try:
         yield
     except (OSError, MemoryError, PermanentError):
         raise
     except Exception as error:  # decoders fail on damaged bytes with nearly any type; it is raised again, as one
-        raise DamagedData(f"{name} is damaged: {error}") from error
+        raise DamagedData(f"{name} is damaged: {error}.") from error

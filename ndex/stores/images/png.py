@@ -40,7 +40,7 @@ class PngPlane:
 
     def __init__(self, file: IO[bytes], name: str, band: int | None) -> None:
         self._file, self._name = file, name
-        with damage(name, file):
+        with damage(name):
             file.seek(0)
             start = file.read(4096)
             ihdr = Ihdr(*struct.unpack(">IIBB", start[16:26]))
@@ -55,14 +55,14 @@ class PngPlane:
     def read(self, rows: Span, columns: Span, out: Array) -> None:
         self._file.seek(0)
         data = self._file.read()
-        with damage(self._name, self._file):
+        with damage(self._name):
             pixels = imagecodecs.png_decode(data)
             del data
             bands = pixels.reshape(self.header.height, self.header.width, -1)
             out[...] = bands[slice(*rows), slice(*columns), self._band]
 
 
-class PngFile:
+class GrowingPng:
     """A PNG file while it is written: rows of grey pixels, 8 or 16 bits, from top to bottom."""
 
     def __init__(self, file: IO[bytes], header: Header, stamp: str) -> None:

@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -52,6 +53,10 @@ class ImageSource:
         self._extent = job.extent
         channel = job.resource.channel if job.resource else None
         below, self._pattern = _parsed(settings.pattern, channel)
+        if settings.z_step > 1 and not isinstance(self._pattern, Pattern):
+            raise JobError(
+                f"source.z_step={settings.z_step} needs a plane number in source.pattern, as in em_%04d.tif."
+            )
         folder = Folder.named(with_channel(settings.path, channel, "source.path"), "source.path")
         self.folder = Folder(folder.path / below, folder.key)
         self._lock = threading.Lock()
@@ -118,9 +123,14 @@ class ImageSource:
     def _header(self) -> Header:
         """What all planes must be like: of the first one that is sound, where no facts were asked for."""
         if self._common is None:
-            headers = map(self._read_header, self._planes().names)
-            self._common = next(header for header in headers if header is not None)
+            self._common = self._first_sound()
         return self._common
+
+    def _first_sound(self) -> Header:
+        for name in self._planes().names:
+            with suppress(PermanentError):  # said when this file is read, if it is
+                return self._open_header(name)
+        raise PermanentError(f"{self.label}: none of the files can be read.")
 
     def _headers(self, names: Sequence[str]) -> dict[str, Header]:
         """Headers by name. Raises JobError for a file that is no plane, or, unless such are filled, is unreadable."""
@@ -132,15 +142,17 @@ class ImageSource:
             raise JobError(f"source.path={self.folder}: none of the {len(chosen):,} files can be read.")
         return sound
 
-    def _read_header(self, name: str) -> Header | None:
-        """None: unreadable, and to be filled."""
-
+    def _open_header(self, name: str) -> Header:
         def work() -> Header:
             with open_plane(self.folder, name, self._settings.band) as plane:
                 return plane.header
 
+        return with_retry(self._retry, work)
+
+    def _read_header(self, name: str) -> Header | None:
+        """None: unreadable, and to be filled."""
         try:
-            return with_retry(self._retry, work)
+            return self._open_header(name)
         except Unfit as error:
             raise JobError(f"source.path={self.folder}: {error}") from error
         except PermanentError as error:
@@ -178,11 +190,11 @@ def _parsed(text: str | None, channel: str | None) -> tuple[str, Pattern | str |
 
 def _agreed(headers: dict[str, Header]) -> Header:
     """What all files agree on. Raises JobError naming one that differs from most."""
-    (most, count), *others = Counter(map(str, headers.values())).most_common()
+    (most, count), *_ = Counter(headers.values()).most_common()
     for name, header in headers.items():
-        if others and str(header) != most:
+        if header != most:
             raise JobError(
                 f"source.pattern: {name} is {header}, while {count:,} of {len(headers):,} files are {most}. "
                 "All planes must agree: move it away, or narrow source.pattern or extent.z."
             )
-    return next(iter(headers.values()))
+    return most

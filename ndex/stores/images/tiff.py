@@ -28,11 +28,11 @@ SLICE = 8 << 20
 
 
 class TiffPlane:
-    """An open TIFF file with one image."""
+    """An open TIFF file with one image. Values are those in the file, also where 0 is meant to be shown white."""
 
     def __init__(self, file: IO[bytes], name: str, band: int | None) -> None:
         self._file, self._name = file, name
-        with damage(name, file):
+        with damage(name):
             file.seek(0)
             self._tiff = tifffile.TiffFile(file)
             self._page = page = self._tiff.pages.first
@@ -71,13 +71,13 @@ class TiffPlane:
 
     def _is_stack(self) -> bool:
         """Whether there is a second image that is not a thumbnail, or ImageJ keeps more behind the first one."""
-        with damage(self._name, self._file):
+        with damage(self._name):
             if int((self._tiff.imagej_metadata or {}).get("images", 1)) > 1:
                 return True
             return any(not page.aspage().is_reduced for page in islice(self._tiff.pages, 1, None))
 
     def read(self, rows: Span, columns: Span, out: Array) -> None:
-        with damage(self._name, self._file):
+        with damage(self._name):
             if self._raw:
                 self._read_raw(rows, columns, out)
             else:

@@ -32,7 +32,7 @@ CLASSIC_LIMIT = (1 << 32) - (1 << 24)
 """Bytes of pixels that a classic TIFF file has room for, with its tags."""
 
 
-class TiffFile:
+class GrowingTiff:
     """A TIFF file while it is written: rows of grey pixels from top to bottom."""
 
     def __init__(self, file: IO[bytes], header: Header, compression: Compression, note: dict[str, object]) -> None:
