@@ -4,8 +4,8 @@ All shards of a job share a folder, `<journal>/<name>-<stamp>/`, and count what 
 can be cut into another number of shards half-way. SQLite's write-ahead log is not used, since it needs shared memory
 and a journal may lie on a network file system.
 
-A task is written here only after its voxels are durable at the destination. Commits are grouped, so a crash forgets
-at most the tasks of the last `COMMIT_SECONDS`; they are transferred again, to the same effect.
+A task is written here only after its voxels are durable at the destination, and it is reported only after it is
+durable here. What a crash forgets, tasks under way, is transferred again to the same effect.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from .errors import JobError
 from .events import TaskDone, TaskFailed
 from .job import Shard
 
-COMMIT_SECONDS = 0.2
 BUSY_SECONDS = 30.0
 """Another shard may be committing."""
 
@@ -74,7 +73,6 @@ class Journal:
     def __init__(self, folder: Path, shard: Shard) -> None:
         self.path = folder / f"shard-{shard.index}-of-{shard.count}.sqlite"
         self._claim = FileLock(str(self.path) + ".lock", timeout=0)
-        self._last_commit = 0.0
 
     def __enter__(self) -> Journal:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +89,6 @@ class Journal:
 
     def __exit__(self, *exc: object) -> None:
         try:
-            self._db.commit()
             self._db.close()
         finally:
             self._claim.release()
@@ -119,10 +116,7 @@ class Journal:
             self._done(outcome)
         else:
             self._failed(outcome)
-        now = time.monotonic()
-        if now - self._last_commit >= COMMIT_SECONDS:
-            self._db.commit()
-            self._last_commit = now
+        self._db.commit()
 
     def _done(self, event: TaskDone) -> None:
         sums = struct.pack(f"<{len(event.checksums)}I", *event.checksums)
