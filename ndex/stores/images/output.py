@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from ...files import Draft, Folder, translated
 from ...geometry import Box
 from .. import Array, Volume
+from .growing_tiff import GrowingTiff
 from .plane import Header
 from .png import GrowingPng
 from .settings import Compression
-from .growing_tiff import GrowingTiff
 
 
 class PlaneWriter:
