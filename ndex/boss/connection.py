@@ -61,10 +61,11 @@ class Connection:
     def _exchange(self, service: str, what: str, build: Build, accept: str, timeout: float, limit: int) -> Answer:
         with self._borrowed() as remote:
             owner = getattr(remote, f"{service}_service")
-            prepared = owner.session.prepare_request(build(owner.service, owner.url_prefix, self.access.token))
-            prepared.headers.update({"Accept": accept, "Accept-Encoding": "identity"})
+            request = build(owner.service, owner.url_prefix, self.access.token)
             options = {**owner.session_send_opts, "stream": True, "timeout": (CONNECT_TIMEOUT, timeout)}
             try:
+                prepared = owner.session.prepare_request(request)
+                prepared.headers.update({"Accept": accept, "Accept-Encoding": "identity"})
                 response = owner.session.send(prepared, allow_redirects=False, **options)
                 try:
                     return _read(response, accept, limit, what)

@@ -133,11 +133,13 @@ def write_failure(answer: Answer, what: str, access: Credentials) -> NdexError:
 def interruption(error: Exception, what: str, access: Credentials) -> NdexError:
     """The error that an exception of requests or urllib3 stands for."""
     reason = getattr(error.args[0], "reason", None) if error.args else None
-    if isinstance(error, requests.exceptions.SSLError) and _untrusted(reason):
-        return JobError(
-            f"{what}: the certificate of {access.host} is not trusted. If your institute has its own authority, name "
-            "its file in the environment variable REQUESTS_CA_BUNDLE."
-        )
+    if isinstance(error, requests.exceptions.SSLError):
+        if _untrusted(reason):
+            return JobError(
+                f"{what}: the certificate of {access.host} is not trusted. If your institute has its own authority, "
+                "name its file in the environment variable REQUESTS_CA_BUNDLE."
+            )
+        return TransientError(f"{what}: no secure connection to {access.host}. Is boss.protocol right?")
     if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)):
         return JobError(f"{what}: boss.host={access.host} cannot be used as an address.")
     gone = isinstance(error, (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError))

@@ -54,6 +54,8 @@ def dtype_held(resource: Resource, channel: Channel | None, dtype: UInt) -> UInt
 def check_channel(channel: Channel, experiment: Experiment, resource: Resource, volume: Volume) -> None:
     """Raises JobError unless the channel can take the voxels of the job at its resolution (boss-api 6, 7.2)."""
     level, last = resource.resolution, channel.base + experiment.levels - 1
+    if channel.dtype == UINT32:
+        raise JobError(f"The channel {channel} is uint32, which a BOSS can create but not write.")
     if channel.dtype != volume.dtype:
         raise JobError(
             f"The data are {volume.dtype}, but the channel {channel} holds {channel.dtype}: see convert.dtype."
@@ -131,6 +133,15 @@ def check_readable(frame: CoordinateFrame, experiment: Experiment, channel: Chan
         )
 
 
+def check_verifiable(channel: Channel, resource: Resource) -> None:
+    """Raises JobError for labels above their base: they can be written, but not read back (boss-api 7.7)."""
+    if channel.type == "annotation" and resource.resolution != channel.base:
+        raise JobError(
+            f"resource.resolution={resource.resolution}: labels can be read at resolution {channel.base} only, until "
+            f"the channel {channel} is downsampled. Give verify=none to write them all the same."
+        )
+
+
 def check_reachable(frame: CoordinateFrame, hierarchy: Hierarchy, base: int, level: int, extent: Extent) -> None:
     """Raises JobError when data of a computed level lie below the frame's start and nobody said to leave them out.
 
@@ -145,7 +156,7 @@ def check_reachable(frame: CoordinateFrame, hierarchy: Hierarchy, base: int, lev
             stop = getattr(whole, axis).stop
             remedy = f", or take extent.{axis}=[{start}, {stop}]" if start < stop else ""
             raise JobError(
-                f"resource.resolution={level}: the frame {frame.name} starts at {axis} {start}, and the BOSS refuses to "
-                f"read below that at any resolution, though there are data from {start * there // here} on. Read "
+                f"resource.resolution={level}: the frame {frame.name} starts at {axis} {start}, and the BOSS refuses "
+                f"to read below that at any resolution, though there are data from {start * there // here} on. Read "
                 f"resolution {base}{remedy}."
             )

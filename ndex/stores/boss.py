@@ -13,7 +13,7 @@ import numpy as np
 
 from ..boss.client import BossClient
 from ..boss.concurrent import for_each
-from ..boss.fitting import check_reachable, check_readable, dtype_held, level_box
+from ..boss.fitting import check_reachable, check_readable, check_verifiable, dtype_held, level_box
 from ..boss.hierarchy import CUBOID, Hierarchy
 from ..boss.records import Channel
 from ..boss.resources import Found, Site, create_missing, look, plan_creation, require_site
@@ -173,7 +173,10 @@ class BossDestination(_Level):
         self._block = volume.block
 
     def check(self, volume: Volume) -> list[str]:
-        return plan_creation(self._resource, volume, self._found(self._client.impatient()))
+        found = self._found(self._client.impatient())
+        if found.channel and self._job.verify != "none":
+            check_verifiable(found.channel, self._resource)
+        return plan_creation(self._resource, volume, found)
 
     def prepare(self, volume: Volume) -> None:
         client = self._client.impatient()

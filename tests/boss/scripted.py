@@ -60,6 +60,9 @@ class Scripted:
     port: int
     seen: list[Seen] = field(default_factory=list)
     script: Script | Sequence[Reply] = ()
+    stall: float = 0
+    """Seconds before a body is read: a busy server."""
+    ended: threading.Event = field(default_factory=threading.Event)
 
     def answer(self, request: Seen) -> Reply:
         self.seen.append(request)
@@ -84,6 +87,8 @@ def serving() -> Iterator[Scripted]:
         disable_nagle_algorithm = True
 
         def handle_any(self) -> None:
+            if scripted.stall:
+                scripted.ended.wait(scripted.stall)
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             reply = scripted.answer(Seen(self.command, self.path, dict(self.headers), body, self.client_address[1]))
             if reply.reset:
@@ -120,6 +125,7 @@ def serving() -> Iterator[Scripted]:
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield scripted
+    scripted.ended.set()
     server.shutdown()
     server.server_close()
     thread.join()

@@ -13,6 +13,7 @@ import pytest
 from conftest import ATTEMPTS, TOKEN
 from scripted import Reply, Scripted, page, refusal, told
 
+from ndex.boss import connection
 from ndex.boss.client import BossClient
 from ndex.boss.records import Channel
 from ndex.errors import (
@@ -242,6 +243,31 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
     client = BossClient.connect(Boss(host="127.0.0.1:1", protocol="http"), Retry(attempts=2, wait=0))
     with pytest.raises(Unreachable, match=r"nobody answers at http://127\.0\.0\.1:1"):
         read(client)
+
+
+def test_a_host_that_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOSS_TOKEN", TOKEN)
+    client = BossClient.connect(Boss(host="localhost:99999", protocol="http"), Retry(attempts=2, wait=0))
+    with pytest.raises(JobError, match=r"boss\.host=localhost:99999"):
+        read(client)
+
+
+def test_a_server_that_does_not_speak_tls(server: Scripted) -> None:
+    client = BossClient.connect(Boss(host=server.host), Retry(attempts=2, wait=0))
+    with pytest.raises(TransientError, match=r"boss\.protocol"):
+        read(client)
+
+
+def test_a_slow_reader_is_given_the_timeout_of_the_job(
+    server: Scripted, client: BossClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """urllib3 would give it that of connecting: the body is larger than what the system takes in between."""
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 0.1)
+    server.script = [Reply(201)]
+    server.stall = 0.4
+    box = Box.of((0, 4096), (0, 4096), (0, 1))
+    client.put_cutout(EM, 0, box, None, np.random.default_rng(1).integers(0, 255, box.shape, np.uint8))
+    assert len(server.seen) == 1
 
 
 def test_impossible_requests_are_not_sent(server: Scripted, client: BossClient) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ndex.boss.fitting import channel_kind, check_reachable, check_readable, dtype_held, level_box
+from ndex.boss.fitting import channel_kind, check_reachable, check_readable, check_verifiable, dtype_held, level_box
 from ndex.boss.hierarchy import Hierarchy, levels_for
 from ndex.boss.records import Channel, CoordinateFrame, Experiment
 from ndex.boss.resources import Found, check_names, complete, plan_creation, require_site
@@ -163,6 +163,12 @@ def test_more_names() -> None:
     ("found", "resource", "volume", "words"),
     [
         (replace(ALL, channel=replace(CHANNEL, dtype=np.dtype("uint16"))), {}, {}, ["uint8", "uint16"]),
+        (
+            replace(ALL, channel=replace(CHANNEL, dtype=np.dtype("uint32"))),
+            {},
+            {"dtype": np.dtype("uint32")},
+            ["uint32"],
+        ),
         (ALL, {"channel_type": "annotation"}, {}, ["annotation", "image"]),
         (replace(ALL, channel=replace(CHANNEL, storage="cloudvol")), {}, {}, ["cloudvol"]),
         (ALL, {"resolution": 2}, {"box": Box.of((0, 9), (0, 9), (0, 9))}, ["resolution=2", "0 or 1"]),
@@ -238,6 +244,14 @@ def test_readable() -> None:
 def test_unreadable(channel: Channel, resource: dict, words: str) -> None:
     with pytest.raises(JobError, match=words):
         check_readable(FRAME, EXPERIMENT, channel, replace(EM, **resource))
+
+
+def test_labels_above_their_base_cannot_be_verified() -> None:
+    seg = replace(CHANNEL, type="annotation")
+    check_verifiable(seg, EM)
+    check_verifiable(CHANNEL, replace(EM, resolution=1))
+    with pytest.raises(JobError, match="verify=none"):
+        check_verifiable(seg, replace(EM, resolution=1))
 
 
 def test_iso_needs_square_voxels() -> None:
