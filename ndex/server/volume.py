@@ -157,7 +157,8 @@ class Volume:
         """Only one writer of a cuboid at a time: the first lock is for the threads, the second for the processes."""
         stripe = zlib.crc32(str((layer.path, whole)).encode()) % STRIPES
         self._locks.mkdir(parents=True, exist_ok=True)
-        with self._stripes[stripe], FileLock(self._locks / f"{stripe}.lock", poll_interval=POLL_SECONDS):
+        between_processes = FileLock(self._locks / f"{stripe}.lock")
+        with self._stripes[stripe], between_processes.acquire(poll_interval=POLL_SECONDS):
             yield
 
 
