@@ -52,9 +52,9 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
 
     `job=x` becomes `+job=x`, because `job` has no default that it could replace. Other keys become `++key=value`, so
     that a wrong one reaches our own check, which names the nearest valid ones, and so that a key can be given of a
-    `kind` that only the job file names.
+    `kind` that only the job file names. Settings come last: Hydra's argument parser takes none after an option.
     """
-    return [_rewritten(argument) for argument in arguments]
+    return sorted(map(_rewritten, arguments), key=lambda argument: "=" in argument and not argument.startswith("-"))
 
 
 def _rewritten(argument: str) -> str:
