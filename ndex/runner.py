@@ -18,8 +18,8 @@ from .errors import JobError, Missing, NdexError, Unreachable
 from .events import Event, Listener, Note, Result, Started, Stopping, TaskDone, TaskFailed
 from .forecast import forecast
 from .job import Job
-from .plans import Plan
 from .planner import make_plan
+from .plans import Plan
 from .transfer import Outcome, close_ends, compare, ends_of, transfer
 from .workers import outcomes
 
@@ -60,24 +60,25 @@ def plan_of(job: Job) -> Plan:
     """The plan of a job; changes nothing at either end. Raises NdexError as `run` does."""
     with reachable(job, read_only=True) as live:
         try:
-            return make_ready(live)[0]
+            return _planned(live)
         finally:
             close_ends(live)
 
 
-def make_ready(job: Job) -> tuple[Plan, list[str]]:
-    """The plan of a job and what would be created for it; asks both ends for their facts and changes nothing.
-
-    Raises JobError when they contradict the job.
-    """
+def _planned(job: Job) -> Plan:
+    """Asks both ends for their facts. Raises JobError when they contradict the job."""
     ends = ends_of(job)
     source = ends.source.facts()
     if source.identity == ends.destination.identity:
         raise JobError(f"source and destination are the same: {source.label}. Give one of them another place.")
     dtype = ends.destination.accepts(np.dtype(job.convert.dtype or source.dtype))
     convert.check(source.dtype, dtype, job.convert)
-    plan = make_plan(job, source, ends.destination.identity, ends.destination.layout, dtype)
-    return plan, ends.destination.check(plan.volume)
+    return make_plan(job, source, ends.destination.identity, ends.destination.layout, dtype)
+
+
+def _to_create(job: Job, plan: Plan) -> list[str]:
+    """What the destination lacks, a line each. Raises JobError when what is there contradicts the job."""
+    return ends_of(job).destination.check(plan.volume)
 
 
 @dataclass
@@ -171,7 +172,7 @@ def _folder(job: Job, plan: Plan) -> Path:
     return journal.folder_of(job.journal, job.name, plan.stamp)
 
 
-def _known(job: Job, plan: Plan, created: Sequence[str]) -> dict[int, journal.Record]:
+def _known(job: Job, plan: Plan) -> dict[int, journal.Record]:
     """The finished tasks of this shard whose voxels are, as far as can be told without reading them, still there."""
     part, destination = plan.part, ends_of(job).destination
 
@@ -185,9 +186,10 @@ def _known(job: Job, plan: Plan, created: Sequence[str]) -> dict[int, journal.Re
 
 def _transfer(run: _Run) -> Result:
     job = run.job
-    plan, created = make_ready(job)
+    plan = _planned(job)
+    created = _to_create(job, plan)
     with journal.Journal(_folder(job, plan), job.shard) as log:
-        known = _known(job, plan, created)
+        known = _known(job, plan)
         ends_of(job).destination.prepare(plan.volume)
         log.describe({"job": job.name, "plan": plan.to_json()})
         run.begin(plan, created, len(known))
@@ -196,8 +198,9 @@ def _transfer(run: _Run) -> Result:
 
 
 def _plan(run: _Run) -> Result:
-    plan, created = make_ready(run.job)
-    known = _known(run.job, plan, created)
+    plan = _planned(run.job)
+    created = _to_create(run.job, plan)
+    known = _known(run.job, plan)
     return replace(
         run.totals,
         source=plan.source.label,
@@ -209,7 +212,8 @@ def _plan(run: _Run) -> Result:
 
 
 def _create(run: _Run) -> Result:
-    plan, created = make_ready(run.job)
+    plan = _planned(run.job)
+    created = _to_create(run.job, plan)
     ends_of(run.job).destination.prepare(plan.volume)
     return replace(run.totals, destination=ends_of(run.job).destination.label, details={"created": created})
 
@@ -218,7 +222,7 @@ def _verify(run: _Run) -> Result:
     """Compare the destination with the source or, when that is gone, with the checksums in the journal."""
     job = run.job
     try:
-        plan, _ = make_ready(job)
+        plan = _planned(job)
         items: Iterable[tuple[int, tuple[int, ...] | None]] = ((index, None) for index in range(*plan.part))
     except (Missing, Unreachable) as gone:
         plan = _plan_from_journal(job, gone)
@@ -243,7 +247,7 @@ def _status(run: _Run) -> Result:
     """What the journals of all shards know; works without either end."""
     job = run.job
     try:
-        plan, _ = make_ready(job)
+        plan = _planned(job)
     except NdexError as gone:
         plan = _plan_from_journal(job, gone)
     folder, part = _folder(job, plan), plan.part

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from ndex.errors import JobError
 from ndex.geometry import Box, Span, Vec
 from ndex.job import Blocks, Boss, End, Extent, Job, Parallel, Shard
-from ndex.plans import Plan
 from ndex.planner import make_plan
+from ndex.plans import Plan
 from ndex.stores import WHOLE, Facts, Layout
 
 BOSS = Layout(grid=Vec(512, 512, 16))
@@ -25,8 +25,8 @@ def job(**changes: object) -> Job:
     return Job(**{**given, **changes})  # type: ignore[arg-type]  # keywords of Job, spelled by the tests
 
 
-def facts(box: Box, dtype: str = "uint8", grain: Vec = ANY, grid: Vec | None = None, times: Span = Span(0, 1)) -> Facts:
-    return Facts("somewhere", "some:where", box, np.dtype(dtype), times, grid, grain)
+def facts(box: Box, dtype: str = "uint8", grain: Vec = ANY, grid: Vec | None = None, times: int = 1) -> Facts:
+    return Facts("somewhere", "some:where", box, np.dtype(dtype), Span(0, times), grid, grain)
 
 
 def plan_of(source: Facts, layout: Layout = BOSS, dtype: str | None = None, **changes: object) -> Plan:
@@ -48,14 +48,13 @@ def test_tasks_bands_and_blocks_cover_the_volume_once(
 ) -> None:
     grain, layout = kinds
     times, memory = scale
-    source = facts(box, grain=grain, times=Span(0, times))
+    source = facts(box, grain=grain, times=times)
+    parallel = Parallel(memory=memory, n_jobs=3)
     try:
-        plans = [
-            plan_of(source, layout, shard=Shard(i, count), parallel=Parallel(memory=memory, n_jobs=3))
-            for i in range(count)
-        ]
-    except JobError as error:
-        assert "parallel.memory" in str(error)
+        plans = [plan_of(source, layout, shard=Shard(i, count), parallel=parallel) for i in range(count)]
+    except JobError:
+        with pytest.raises(JobError, match=r"parallel\.memory"):
+            plan_of(source, layout, parallel=parallel)
         return
     seen = np.zeros((times, *box.shape), np.uint8)
     for plan in plans:
@@ -133,7 +132,7 @@ def test_a_plan_of_a_quadrillion_voxels_is_arithmetic() -> None:
 
 
 def test_a_plan_survives_json() -> None:
-    plan = plan_of(facts(Box.of((0, 100), (0, 100), (0, 20)), "uint16", STRIPS, times=Span(0, 3)))
+    plan = plan_of(facts(Box.of((0, 100), (0, 100), (0, 20)), "uint16", STRIPS, times=3))
     assert Plan.from_json(plan.to_json()) == plan
 
 

@@ -85,7 +85,6 @@ WRONG = {
     "a plane of floats": (break_plane(np.zeros((8, 9), np.float32)), [], [PLANES[2], "float"]),
     "a plane of signed integers": (break_plane(np.zeros((8, 9), np.int16)), [], [PLANES[2], "signed"]),
     "a plane of colours": (break_plane(np.zeros((8, 9, 3), np.uint8)), [], [PLANES[2]]),
-    "a header cut short": (lambda folder: (folder / "em" / PLANES[2]).write_bytes(b"II*\0"), [], [PLANES[2]]),
     "another datatype": (nothing, ["resource.datatype=uint16"], ["uint8", "uint16", "convert.dtype"]),
     "a lossy cast": (nothing, ["resource.datatype=uint8", "source.path=em16"], ["uint16", "uint8"]),
     "no voxel size": (nothing, ["resource.voxel_size=null"], ["resource.voxel_size"]),

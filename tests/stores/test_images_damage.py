@@ -67,13 +67,19 @@ class TestDamage:
         np.testing.assert_array_equal(piece.array[::2], sound[::2])
         assert filling.facts().box == BOX
 
-    def test_an_unreadable_header_is_seen_before_the_plan(self, folder: Path) -> None:
+    def test_an_unreadable_header_fails_its_own_planes_only(self, folder: Path) -> None:
         cut(folder / "s_0000.tif", 0)
-        with pytest.raises(JobError, match=r"s_0000\.tif is empty.*missing=fill"):
-            reading(folder).facts()
-        filling = reading(folder, missing="fill")
+        store, filling = reading(folder), reading(folder, missing="fill")
+        assert store.facts().box == filling.facts().box == BOX
+        with pytest.raises(DamagedData, match=r"s_0000\.tif is empty"):
+            store.read(BOX, 0)
         assert filling.read(BOX, 0).filled == (0,)
-        assert filling.facts().box == BOX
+
+    def test_not_one_file_can_be_read(self, folder: Path) -> None:
+        for path in folder.iterdir():
+            cut(path, 0)
+        with pytest.raises(JobError, match=r"none of the 3 files can be read\. .*s_0000\.tif is empty"):
+            reading(folder).facts()
 
     def test_a_file_that_vanished(self, folder: Path) -> None:
         store, filling = reading(folder), reading(folder, missing="fill")

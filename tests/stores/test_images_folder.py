@@ -185,7 +185,7 @@ class TestRefusedSources:
             reading(tmp_path).facts()
         for name in ("b2.tif", "b10.tif", "a.tif", "c.tif"):
             (tmp_path / name).touch()
-        with pytest.raises(Missing, match=r"s_\{z:04d\}\.tif: .*it has a\.tif, b2\.tif, b10\.tif and 1 more"):
+        with pytest.raises(Missing, match=r"pattern=s_%04d\.tif: .*it has a\.tif, b2\.tif, b10\.tif and 1 more"):
             reading(tmp_path).facts()
         with pytest.raises(JobError, match="is a file, not a folder"):
             reading(tmp_path / "a.tif").facts()

@@ -51,7 +51,7 @@ class ImageDestination:
         self._is_png = names.lower().endswith(".png")
         self._volume: Volume | None = None
         self._names = self._pattern
-        self.label = str(self._folder.path / names)
+        self.label = str(self._folder.path / (settings.pattern or names).rpartition("/")[2])
         self.identity = identity_of(self._folder, names, z_step=settings.z_step if settings.z_step > 1 else None)
 
     def accepts(self, dtype: UInt) -> UInt:

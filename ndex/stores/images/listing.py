@@ -64,7 +64,7 @@ def list_planes(folder: Folder, pattern: Pattern | str | None, z_step: int, key:
         chosen = (name for name in found if _is_chosen(name, pattern))
         names = {(0, z): name for z, name in enumerate(sorted(chosen, key=natural))}
     if not names:
-        raise Missing(f"{key}={'null' if pattern is None else pattern}: {_what_is_there(folder, found)}")
+        raise Missing(f"{key}: {_what_is_there(folder, found)}")
     return Listing(dict(sorted(names.items())))
 
 
@@ -83,12 +83,11 @@ def _numbered(found: Iterable[str], pattern: Pattern, z_step: int, key: str) -> 
         phases.setdefault(number % z_step, name)
         if len(phases) > 1:
             one, other = sorted(phases.values())
-            step = key.replace("pattern", "z_step")
-            raise JobError(f"{step}={z_step}: the numbers of {one} and {other} are not a multiple of it apart.")
+            raise JobError(f"source.z_step={z_step}: the numbers of {one} and {other} are not a multiple of it apart.")
         at = t, number // z_step
         if at in names:
             one, other = sorted((names[at], name))
-            raise JobError(f"{key}={pattern}: {one} and {other} have the same number. Move one of them away.")
+            raise JobError(f"{key}: {one} and {other} have the same number. Move one of them away.")
         names[at] = name
     return names
 

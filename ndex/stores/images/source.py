@@ -62,12 +62,13 @@ class ImageSource:
         self._lock = threading.Lock()
         self._known: Planes | None = None
         self._common: Header | None = None
-        self.label = str(self.folder.path / str(self._pattern or ""))
+        self.label = str(self.folder.path / (settings.pattern or "").rpartition("/")[2])
 
     def facts(self) -> Facts:
         planes = self._planes()
         if not self._fill:
-            key = f"source.pattern={self._pattern}" if self._pattern else f"{self.folder.key}={self.folder}"
+            typed = self._settings.pattern
+            key = f"source.pattern={typed}" if typed else f"{self.folder.key}={self.folder}"
             check_complete(planes.listing, planes.needed, self._settings.z_step, key)
         headers = self._headers(planes.names)
         self._common = common = _agreed(headers)
@@ -113,7 +114,8 @@ class ImageSource:
 
     def _list(self) -> Planes:
         settings = self._settings
-        listing = list_planes(self.folder, self._pattern, settings.z_step, "source.pattern")
+        key = f"source.pattern={settings.pattern or 'null'}"
+        listing = list_planes(self.folder, self._pattern, settings.z_step, key)
         x, y, z = settings.origin or (0, 0, listing.z.start)
         origin = Vec(x, y, z - listing.z.start)
         first, last = self._extent.z or (z, z + listing.z.size)
@@ -133,13 +135,18 @@ class ImageSource:
         raise PermanentError(f"{self.label}: none of the files can be read.")
 
     def _headers(self, names: Sequence[str]) -> dict[str, Header]:
-        """Headers by name. Raises JobError for a file that is no plane, or, unless such are filled, is unreadable."""
+        """Headers by name, without those of damaged files: these fail when it is their turn, and no others with them.
+
+        Raises JobError for a file that is no plane, or when not one can be read.
+        """
         chosen = spread(names, CHECKED)
         with ThreadPoolExecutor(THREADS) as pool:
             headers = dict(zip(chosen, pool.map(self._read_header, chosen), strict=True))
-        sound = {name: header for name, header in headers.items() if header is not None}
+        sound = {name: header for name, header in headers.items() if isinstance(header, Header)}
         if not sound:
-            raise JobError(f"source.path={self.folder}: none of the {len(chosen):,} files can be read.")
+            raise JobError(
+                f"source.path={self.folder}: none of the {len(chosen):,} files can be read. {headers[chosen[0]]}"
+            )
         return sound
 
     def _open_header(self, name: str) -> Header:
@@ -149,24 +156,25 @@ class ImageSource:
 
         return with_retry(self._retry, work)
 
-    def _read_header(self, name: str) -> Header | None:
-        """None: unreadable, and to be filled."""
+    def _read_header(self, name: str) -> Header | PermanentError:
         try:
             return self._open_header(name)
         except Unfit as error:
             raise JobError(f"source.path={self.folder}: {error}") from error
         except PermanentError as error:
-            if self._fill:
-                return None
-            raise JobError(
-                f"source.path={self.folder}: {error} Replace the file, or set missing=fill to have black there."
-            ) from error
+            return error
+
+    def _missing(self, z: int) -> str:
+        """The file that should be there."""
+        if isinstance(self._pattern, Pattern) and not self._pattern.wild:
+            return str(self.folder.path / self._pattern.name(z * self._settings.z_step))
+        return f"{self.label}: a file for plane {z}"
 
     def _read_plane(self, name: str | None, z: int, box: Box, out: Array) -> bool:
         """Whether `out` holds what is in the file; if not, it is zero."""
         try:
             if name is None:
-                raise PermanentError(f"{self.label}: there is no file for plane {z}.")
+                raise PermanentError(f"{self._missing(z)} does not exist.")
             part = partial(read_plane, self.folder, name, self._header(), box.y, box.x, out, self._settings.band)
             with_retry(self._retry, part)
         except Unfit:
