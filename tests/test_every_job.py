@@ -1,0 +1,113 @@
+"""Every job that ships composes, insists on exactly what is the user's to say, and plans; the demos run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from ndex.__main__ import main
+from ndex.composing import compose
+from ndex.errors import JobError
+from ndex.jobs import JOBS, names_in
+
+LAB = {"resource.collection": "lab", "resource.experiment": "run7", "resource.channel": "em"}
+GIVEN: dict[str, dict[str, str]] = {
+    "demo": {},
+    "demo_download": {},
+    "kharris15_apical": {"destination.path": "apical"},
+    "ingest": {"source.path": "em", "source.pattern": "em_%04d.tif", **LAB, "resource.voxel_size": "[4,4,40]"},
+    "ingest_segmentation": {
+        "source.path": "seg",
+        "source.pattern": "seg_%04d.tif",
+        "resource.collection": "lab",
+        "resource.experiment": "run7",
+        "resource.source_channels": "[em]",
+        "resource.voxel_size": "[4,4,40]",
+    },
+    "ingest_sharded": {"source.path": "em", **LAB},
+}
+"""What each job that ships leaves to its user."""
+
+
+def settings(job: str) -> list[str]:
+    return [f"{key}={value}" for key, value in GIVEN[job].items()]
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A working directory with images for the ingests and an embedded BOSS that has what the downloads ask for."""
+    folder = tmp_path_factory.mktemp("every_job")
+    for name, dtype in (("em", np.uint8), ("seg", np.uint32)):
+        (folder / name).mkdir()
+        for z in range(2):
+            tifffile.imwrite(folder / name / f"{name}_{z:04d}.tif", np.full((20, 30), z + 1, dtype))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["job=demo"]) == 0
+        apical = ["resource.collection=kharris15", "resource.experiment=apical", "resource.channel=em"]
+        frame = "resource.frame={x: [0, 8192], y: [0, 8192], z: [0, 200]}"
+        assert main(["job=ingest", *settings("ingest"), *apical, frame, "action=create"]) == 0
+        yield folder
+
+
+def test_this_page_knows_every_job() -> None:
+    assert sorted(GIVEN) == names_in(JOBS)
+
+
+@pytest.mark.parametrize("job", GIVEN)
+def test_it_insists_on_what_is_the_users_to_say(job: str) -> None:
+    if GIVEN[job]:
+        with pytest.raises(JobError) as caught:
+            compose(job)
+        missing = str(caught.value).removeprefix("missing: ").partition(";")[0].split(", ")
+        assert sorted(missing) == sorted(GIVEN[job])
+    assert compose(job, *settings(job)).name == job
+
+
+@pytest.mark.parametrize("job", GIVEN)
+def test_its_first_lines_say_how_to_start_it(job: str) -> None:
+    head = [line for line in (JOBS / f"{job}.yaml").read_text().split("\n\n")[0].splitlines() if line.startswith("#")]
+    assert any(f"job={job}" in line for line in head)
+
+
+@pytest.mark.parametrize("job", GIVEN)
+def test_it_plans(job: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.stat().st_mtime_ns for path in here.rglob("*") if ".ndex/boss" not in path.as_posix()}
+    staged = ["boss=embedded"] if job == "kharris15_apical" else []
+    assert main([f"job={job}", *settings(job), *staged, "action=plan"]) == 0
+    assert "voxels" in capsys.readouterr().out
+    after = {path: path.stat().st_mtime_ns for path in here.rglob("*") if ".ndex/boss" not in path.as_posix()}
+    assert after == before
+
+
+def test_the_download_goes_to_the_public_host() -> None:
+    job = compose("kharris15_apical", *settings("kharris15_apical"))
+    assert (job.boss.host, str(job.resource)) == ("api.bossdb.io", "kharris15/apical/em")
+    assert (job.extent.x, job.extent.y, job.extent.z) == ((4096, 4608), (4608, 5120), (90, 100))
+
+
+def test_the_demo_comes_back_as_it_went(here: Path) -> None:
+    assert main(["job=demo_download"]) == 0
+    planes = sorted((here / "demo_download").glob("*.tif"))
+    assert [plane.name for plane in planes] == [f"em_{z:04d}.tif" for z in range(2604, 2620)]
+    shipped = JOBS / "data/medulla"
+    for plane in planes:
+        section = shipped / f"iso.{plane.stem[-4:]}.png"
+        assert np.array_equal(tifffile.imread(plane), _png(section)[64:192, 64:192])
+
+
+def test_the_data_is_small_and_has_its_attribution() -> None:
+    shipped = list((JOBS / "data").rglob("*"))
+    assert sum(path.stat().st_size for path in shipped) <= 2_000_000
+    assert any(path.name == "ATTRIBUTION.md" for path in shipped)
+
+
+def _png(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image)
