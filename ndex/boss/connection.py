@@ -13,7 +13,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from ..errors import ServerError, TransientError
+from ..errors import ServerError
 from .credentials import Credentials
 from .faults import Answer, interruption
 
@@ -89,22 +89,17 @@ class Connection:
 def _read(response: requests.Response, accept: str, limit: int, what: str) -> Answer:
     """The body straight from the socket: `response.content` would gather it in small pieces, at 5 times the CPU.
 
-    Raises TransientError for a body that is cut short, ServerError for one that is longer than it can be.
+    One byte more than the limit is asked for, so that urllib3 sees the end of the body, and raises if it comes early.
+    Raises ServerError for a body that is announced as longer than it can be.
     """
     headers = response.headers
     media = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    success = response.ok and media == accept
-    most = limit if success else ERROR_LIMIT
+    expected = response.ok and media == accept
     announced = response.raw.length_remaining
-    if success and announced is not None and announced > limit:
+    if expected and announced is not None and announced > limit:
         raise ServerError(f"{what}: the answer of {announced} bytes is longer than it can be ({limit}).")
-    body: bytes = response.raw.read(most + 1, decode_content=True)
-    whole = "Content-Encoding" in headers or announced is None or len(body) >= min(announced, most)
-    if not whole:
-        raise TransientError(f"{what}: the answer broke off after {len(body)} of {announced} bytes.")
-    if success and len(body) > limit:
-        raise ServerError(f"{what}: the answer is longer than it can be ({limit} bytes).")
-    return Answer(response.status_code, media, body, headers.get("Retry-After"), headers.get("Location"))
+    body: bytes = response.raw.read((limit if expected else ERROR_LIMIT) + 1, decode_content=True)
+    return Answer(response.status_code, media, body, headers.get("Retry-After"))
 
 
 def _new_remote(access: Credentials, timeout: float) -> BossRemote:

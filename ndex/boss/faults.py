@@ -49,7 +49,6 @@ class Answer:
     body: bytes
     retry_after: str | None = None
     """The header, as it came."""
-    location: str | None = None
 
     def is_error(self, status: int, code: int) -> bool:
         return self.status == status and self.code == code

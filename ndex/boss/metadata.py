@@ -9,7 +9,7 @@ import requests
 
 from ..errors import DamagedData, PermanentError
 from .calls import JSON, Calls, Verb
-from .faults import INVALID, Answer, failure, require
+from .faults import INVALID, Answer, require
 from .places import resource
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ class Metadata(Calls):
 
         def work() -> None:
             answer = self._about(place, what, "DELETE", key)
-            if answer.status != 204 and not answer.is_error(400, INVALID):
-                raise failure(answer, what, self._access)
+            if not answer.is_error(400, INVALID):
+                require(answer, 204, what, self._access)
 
         self._retrying(work)
 

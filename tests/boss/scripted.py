@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 import threading
@@ -50,6 +51,9 @@ def page(status: int = 200) -> Reply:
     return Reply(status, b"<html>planned maintenance</html>", "text/html; charset=utf-8")
 
 
+LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+"""Closing sends a reset."""
+
 Script = Callable[[Seen], Reply]
 
 
@@ -92,7 +96,7 @@ def serving() -> Iterator[Scripted]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             reply = scripted.answer(Seen(self.command, self.path, dict(self.headers), body, self.client_address[1]))
             if reply.reset:
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER)
                 self.close_connection = True
                 self.connection.close()
                 return

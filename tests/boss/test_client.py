@@ -283,9 +283,10 @@ def test_metadata_failures(server: Scripted, client: BossClient) -> None:
 
 def test_a_maintenance_page_is_no_update(server: Scripted, client: BossClient) -> None:
     """Its status 200 is that of a successful PUT; only the body tells (boss-api 12.2)."""
-    server.script = [refusal(400, 1003), page(200), Reply(201, media="text/html")]
+    server.script = [refusal(400, 1003), page(200), Reply(201, media="text/html"), page(200), Reply(204)]
     client.put_metadata("key", "value", "lab")
-    assert [line.split()[0] for line in server.asked] == ["POST", "PUT", "POST"]
+    client.delete_metadata("key", "lab")
+    assert [line.split()[0] for line in server.asked] == ["POST", "PUT", "POST", "DELETE", "DELETE"]
 
 
 # Downsampling and ids
