@@ -131,9 +131,7 @@ def round_trip(host: str, folder: Path, seed: int, dtype: str, backend: str) -> 
     assert np.array_equal(sections(folder / "out"), expected)
 
 
-@settings(
-    max_examples=12, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck), derandomize=True
-)
+@settings(max_examples=12, deadline=None, phases=[Phase.generate], derandomize=True)
 @given(seed=st.integers(0, 10**6), dtype=dtypes, backend=st.sampled_from(["serial", "threads"]))
 def test_odd_extents_come_back_equal(
     host: str, tmp_path_factory: pytest.TempPathFactory, seed: int, dtype: str, backend: str
