@@ -12,12 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import hydra
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from .composing import HYDRA_ERRORS, VERSION_BASE, rewrite
+from .composing import HYDRA_ERRORS, VERSION_BASE, hydra_to_itself, rewrite
 from .errors import NdexError
 from .explain import explain, refuse_options
 from .job_file import refuse_secrets
@@ -42,6 +41,8 @@ def run_command(arguments: list[str]) -> int:
         _say(str(error))
     except HYDRA_ERRORS as error:
         _say(explain(error))
+    except OSError as error:
+        _say(f"cannot write the output folder {error.filename}: {error.strerror}; choose one with hydra.run.dir=FOLDER")
     except KeyboardInterrupt:
         _say("interrupted; the same command goes on from here")
         _closing()
@@ -121,9 +122,9 @@ def _as_hydra_wants(arguments: list[str]) -> Iterator[None]:
     # Hydra 1.4 warns of every class that a configuration names; this one stands in our own conf/config.yaml.
     warnings.filterwarnings("ignore", r"[^\n]*_target_='ndex\.multirun\.", UserWarning)
     Follow.sweep = Follow.outcome = None
-    GlobalHydra.instance().clear()
     try:
-        yield
+        with hydra_to_itself():
+            yield
     finally:
         sys.argv = argv
         del os.environ["HYDRA_FULL_ERROR"]

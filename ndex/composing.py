@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import hydra
@@ -14,13 +15,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from .errors import JobError
 from .explain import explain
-from .job_file import refuse_secrets
+from .job_file import NAMES, refuse_secrets
 from .jobs import CONF, GROUP, GROUPS, safe_name
 
 if TYPE_CHECKING:
     from .job import Job
 
-SETTING = re.compile(r"\+{0,2}(?P<key>[A-Za-z_][\w.]*)=")
+SETTING = re.compile(r"\+{0,2}(?P<key>[A-Za-z_][\w.]*)=(?P<value>.*)", re.DOTALL)
 
 # Hydra 1.4 warns when it is given a version_base, 1.3 behaves like 1.1 when it is not.
 VERSION_BASE: dict[str, Any] = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
@@ -35,9 +36,8 @@ def compose(job: str | None = None, *overrides: str) -> Job:
 
     arguments = [*([f"job={job}"] if job else []), *overrides]
     refuse_secrets(arguments)
-    GlobalHydra.instance().clear()
     try:
-        with hydra.initialize_config_dir(str(CONF), job_name="ndex", **VERSION_BASE):
+        with hydra_to_itself(), hydra.initialize_config_dir(str(CONF), job_name="ndex", **VERSION_BASE):
             cfg = hydra.compose("config", rewrite(arguments), return_hydra_config=True)
     except HYDRA_ERRORS as error:
         raise JobError(explain(error)) from error
@@ -45,6 +45,17 @@ def compose(job: str | None = None, *overrides: str) -> Job:
     with open_dict(cfg):
         del cfg["hydra"]
     return job_from(cfg, name)
+
+
+@contextmanager
+def hydra_to_itself() -> Iterator[None]:
+    """Hydra can be at one application at a time; a notebook that has another one open gets it back."""
+    other = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        yield
+    finally:
+        GlobalHydra.instance().hydra = other
 
 
 def rewrite(arguments: Sequence[str]) -> list[str]:
@@ -58,7 +69,11 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
 
 
 def _rewritten(argument: str) -> str:
-    match = SETTING.match(argument)
+    match = SETTING.fullmatch(argument)
     if not match or match["key"].startswith("hydra.") or match["key"] in GROUPS - {GROUP}:
         return argument
-    return ("+" if match["key"] == GROUP else "++") + argument.lstrip("+")
+    key, value = match["key"], match["value"]
+    if key.rpartition(".")[2] in NAMES and re.fullmatch(r"[\d_,]+", value):
+        # Hydra would read the name 2018_01 as the number 201801.
+        value = ",".join(f"'{name}'" for name in value.split(","))
+    return f"{'+' if key == GROUP else '++'}{key}={value}"

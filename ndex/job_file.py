@@ -17,6 +17,8 @@ MISSING = "???"
 """What is written for a value that must be given."""
 INSISTING = "<must be given>"
 """What `???` in a job file becomes: a plain one would not replace a default when Hydra merges."""
+NAMES = frozenset(["collection", "experiment", "channel", "name"])
+"""Keys whose value is a name in a BOSS, which may look like a number."""
 SECRET = re.compile(r"(^|_)(token|password|passwd|secret)(_(?!env$|file$)|$)", re.IGNORECASE)
 TOKEN = re.compile(r"[0-9a-f]{40}", re.IGNORECASE)
 """What the tokens of a BOSS look like (boss-api 2)."""
@@ -36,8 +38,20 @@ def read_job_file(path: Path) -> tuple[str, DictConfig]:
     if not isinstance(config, DictConfig):
         raise JobError(f"the job file {path} must hold keys with values, such as verify: full")
     content = OmegaConf.to_container(config)
+    keep_names(yaml.compose(text), content)
     refuse_code_and_secrets(content, f"{path}: ")
     return text, OmegaConf.create(replaced(content, MISSING, INSISTING))
+
+
+def keep_names(written: Any, content: Any) -> None:
+    """Puts names back as they are written, where YAML has read 2018_01 as 201801, 007 as 7 or on as true."""
+    if not isinstance(written, yaml.MappingNode) or not isinstance(content, dict):
+        return
+    for key, value in written.value:
+        if key.value in NAMES and isinstance(content.get(key.value), int | float):
+            content[key.value] = value.value
+        else:
+            keep_names(value, content.get(key.value))
 
 
 def replaced(content: Any, old: str, new: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import types
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -30,7 +31,7 @@ def check(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> Checked[
     problems = list(unknown_keys(cls, values, prefix))
     missing = [prefix + key for key in marked_missing(values)]
     try:
-        value = TypeAdapter(cls).validate_python(_given(values))
+        value = _adapter(cls).validate_python(_given(values))
     except ValidationError as error:
         wrong: dict[str, str] = {}
         for detail in error.errors(include_url=False):
@@ -42,6 +43,11 @@ def check(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> Checked[
                 wrong.setdefault(key, _wrong(hint, full, _at(values, key), detail))
         return Checked(None, problems + list(wrong.values()), list(dict.fromkeys(missing)))
     return Checked(None if problems or missing else value, problems, missing)
+
+
+@cache
+def _adapter(cls: type[T]) -> TypeAdapter[T]:
+    return TypeAdapter(cls)
 
 
 def unknown_keys(cls: Any, values: Mapping[str, Any], prefix: str) -> Iterator[str]:
@@ -117,12 +123,18 @@ def _parts(hint: Any) -> tuple[Any, str]:
         name: getattr(item, name)
         for field in metadata
         for item in field.metadata
-        for name in ("ge", "gt", "le", "lt")
+        for name in ("ge", "gt", "le", "lt", "min_length")
         if hasattr(item, name)
     }
     if "ge" in limits and "le" in limits:
         return base, f" from {limits['ge']} to {limits['le']}"
-    words = {"ge": ", {} or more", "gt": " above {}", "le": ", {} or less", "lt": " below {}"}
+    words = {
+        "ge": ", {} or more",
+        "gt": " above {}",
+        "le": ", {} or less",
+        "lt": " below {}",
+        "min_length": ", not empty",
+    }
     return base, "".join(words[name].format(limit) for name, limit in limits.items())
 
 

@@ -173,6 +173,16 @@ def test_a_wrong_run_is_in_its_log_too(here: Path, capsys: pytest.CaptureFixture
     assert said in log.read_text()
 
 
+def test_an_output_folder_that_cannot_be_made(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / ".ndex").write_text("in the way")
+    assert "hydra.run.dir=FOLDER" in refused(capsys, "job=copy")
+
+
+def test_a_sweep_of_names_like_numbers(here: Path, scripted: list[str]) -> None:
+    assert main(["job=copy", "-m", "resource.channel=2018_01,2018_02"]) == 0
+    assert scripted == ["2018_01", "2018_02"]
+
+
 @pytest.mark.parametrize("action", ["plan", "status"])
 @pytest.mark.parametrize("sweep", [[], ["-m", "resource.channel=a,b"]])
 def test_actions_that_only_read_leave_nothing(action: str, sweep: list[str], here: Path) -> None:

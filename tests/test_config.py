@@ -6,7 +6,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import hydra
 import pytest
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from ndex.composing import compose
@@ -14,6 +16,7 @@ from ndex.config import job_from
 from ndex.errors import JobError
 from ndex.job import Boss, Convert, Extent, Job, Parallel, Shard
 from ndex.job_file import read_job_file
+from ndex.jobs import CONF
 
 NAMES = ("resource.collection=lab", "resource.experiment=run7", "resource.channel=em")
 FROM_IMAGES = ("source=images", "source.path=em", *NAMES)
@@ -67,6 +70,19 @@ def test_memory_is_a_size(text: str, nbytes: int) -> None:
     assert compose(None, *FROM_IMAGES, f"parallel.memory={text}").parallel.memory == nbytes
 
 
+@pytest.mark.parametrize("name", ["2017", "2018_01", "007", "on", "1e3", "2018-01-02"])
+def test_names_stay_as_they_are_written(name: str, tmp_path: Path) -> None:
+    def channel(job: Job) -> str:
+        assert job.resource is not None
+        return job.resource.channel
+
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs/named.yaml").write_text(f"source: {{kind: images, path: em}}\nresource: {{channel: {name}}}\n")
+    assert channel(compose("named", *NAMES[:2])) == name
+    if name not in ("on", "1e3"):
+        assert channel(compose(None, *FROM_IMAGES, f"resource.channel={name}")) == name
+
+
 def test_paths_are_seen_from_the_directory_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
@@ -112,6 +128,7 @@ def test_a_job_file_may_insist_on_a_key_that_has_a_default(tmp_path: Path) -> No
         ("verify=ful", "verify=ful: must be none, sample or full; did you mean full?"),
         ("action=pln", "action=pln: must be run, plan, describe, create, verify or status; did you mean plan?"),
         ("resource.voxel_size=[4,4,0]", "resource.voxel_size=[4, 4, 0]: must be a list of 3 numbers above 0 or null"),
+        ("resource.channel=''", "resource.channel=: must be a text, not empty"),
         ("resource.iso=maybe", "resource.iso=maybe: must be true or false"),
         ("resource.colection=x", "unknown key resource.colection; did you mean resource.collection?"),
         ("source.patern=x", "unknown key source.patern; did you mean source.pattern?"),
@@ -227,6 +244,13 @@ def test_composing_again_and_again_from_anywhere(tmp_path: Path, monkeypatch: py
     assert (first.name, first.verify, second.verify) == ("demo", "full", "none")
     assert first.source == second.source
     assert second.boss.root == tmp_path / "deep/.ndex/boss"
+
+
+def test_another_hydra_application_is_left_alone() -> None:
+    with hydra.initialize_config_dir(str(CONF), job_name="other", version_base="1.3"):
+        mine = GlobalHydra.instance().hydra
+        compose("demo")
+        assert GlobalHydra.instance().hydra is mine
 
 
 def test_a_job_is_plain_python(tmp_path: Path) -> None:
