@@ -12,6 +12,9 @@ from pathlib import Path
 from .app import App
 from .http import Server
 
+STOP_SECONDS = 0.05
+"""How long the server goes on after it was told to end."""
+
 
 def parser() -> argparse.ArgumentParser:
     parse = argparse.ArgumentParser(prog="python -m ndex.server", description="A small BOSS over one folder.")
@@ -46,7 +49,7 @@ def serve(server: Server, app: App, *, until_eof: bool) -> int:
     if until_eof:
         threading.Thread(target=stop_at_eof, args=(server,), daemon=True).start()
     try:
-        server.serve_forever()
+        server.serve_forever(poll_interval=STOP_SECONDS)
     except KeyboardInterrupt:
         return 130
     finally:

@@ -25,7 +25,7 @@ def voxels(ranges: list[tuple[int, int]], dtype: str = "uint8", seed: int = 0) -
 
 def edges(size: int, wall: int) -> st.SearchStrategy[tuple[int, int]]:
     """Ranges that like to begin and end at a wall between cuboids."""
-    points = st.one_of(st.integers(0, size), st.sampled_from([p for p in range(0, size, wall)] + [size]))
+    points = st.one_of(st.integers(0, size), st.sampled_from([*range(0, size, wall), size]))
     return st.tuples(points, points).filter(lambda pair: pair[0] != pair[1]).map(lambda pair: tuple(sorted(pair)))
 
 
