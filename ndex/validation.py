@@ -46,7 +46,7 @@ def check(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> Checked[
 
 
 @cache
-def _adapter(cls: type[T]) -> TypeAdapter[T]:
+def _adapter(cls: Any) -> TypeAdapter[Any]:
     return TypeAdapter(cls)
 
 
@@ -116,6 +116,9 @@ _NOUNS: dict[Any, str] = {
 }
 
 
+_LIMITS = {"ge": ", {} or more", "gt": " above {}", "le": ", {} or less", "min_length": ", not empty"}
+
+
 def _parts(hint: Any) -> tuple[Any, str]:
     """The bare type, and its limits in words."""
     base, *metadata = get_args(hint) or (hint,)
@@ -123,19 +126,12 @@ def _parts(hint: Any) -> tuple[Any, str]:
         name: getattr(item, name)
         for field in metadata
         for item in field.metadata
-        for name in ("ge", "gt", "le", "lt", "min_length")
+        for name in _LIMITS
         if hasattr(item, name)
     }
     if "ge" in limits and "le" in limits:
         return base, f" from {limits['ge']} to {limits['le']}"
-    words = {
-        "ge": ", {} or more",
-        "gt": " above {}",
-        "le": ", {} or less",
-        "lt": " below {}",
-        "min_length": ", not empty",
-    }
-    return base, "".join(words[name].format(limit) for name, limit in limits.items())
+    return base, "".join(_LIMITS[name].format(limit) for name, limit in limits.items())
 
 
 def _is_union(hint: Any) -> bool:
