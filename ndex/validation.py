@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 import types
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
-from typing import Any, Generic, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
@@ -31,7 +30,7 @@ def check(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> Checked[
     problems = list(unknown_keys(cls, values, prefix))
     missing = [prefix + key for key in marked_missing(values)]
     try:
-        value = _adapter(cls).validate_python(_given(values))
+        value = TypeAdapter(cls).validate_python(_given(values))
     except ValidationError as error:
         wrong: dict[str, str] = {}
         for detail in error.errors(include_url=False):
@@ -43,11 +42,6 @@ def check(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> Checked[
                 wrong.setdefault(key, _wrong(hint, full, _at(values, key), detail))
         return Checked(None, problems + list(wrong.values()), list(dict.fromkeys(missing)))
     return Checked(None if problems or missing else value, problems, missing)
-
-
-@cache
-def _adapter(cls: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(cls)
 
 
 def unknown_keys(cls: Any, values: Mapping[str, Any], prefix: str) -> Iterator[str]:
@@ -89,12 +83,12 @@ def describe(hint: Any) -> str:
         return " or ".join(filter(None, [", ".join(options[:-1]), options[-1]]))
     if get_origin(hint) is tuple:
         base, limits = _parts(args[0])
-        noun = _NOUNS[base].removeprefix("a ") + "s"
+        noun = _noun(base).removeprefix("a ") + "s"
         return ("a list of " if args[-1] is Ellipsis else f"a list of {len(args)} ") + noun + limits
     if dataclasses.is_dataclass(hint):
         return "a mapping of " + ", ".join(hints_of(hint))
     base, limits = _parts(hint)
-    return _NOUNS[base] + limits
+    return _noun(base) + limits
 
 
 def _options(hint: Any) -> Iterator[str]:
@@ -114,14 +108,16 @@ _NOUNS: dict[Any, str] = {
     Path: "a path",
     ByteSize: "a size such as 4GiB",
 }
-
-
 _LIMITS = {"ge": ", {} or more", "gt": " above {}", "le": ", {} or less", "min_length": ", not empty"}
+
+
+def _noun(base: Any) -> str:
+    return _NOUNS.get(base, "of another type")
 
 
 def _parts(hint: Any) -> tuple[Any, str]:
     """The bare type, and its limits in words."""
-    base, *metadata = get_args(hint) or (hint,)
+    base, *metadata = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     limits = {
         name: getattr(item, name)
         for field in metadata
