@@ -112,6 +112,7 @@ def shipped_data(name: str) -> str:
 
 
 register("ndex.shipped", shipped_data)
+register("ndex.conf", lambda: str(CONF))
 # Registered by hand: classes in a `hydra_plugins` package would change every Hydra application of the environment.
 Plugins.instance().register(JobSource)
 Plugins.instance().register(JobSearchPath)

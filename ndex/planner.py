@@ -10,7 +10,7 @@ from .errors import JobError
 from .geometry import ORIGIN, Box, Span, Vec
 from .job import Interval, Job
 from .plans import Cut, Plan, fingerprint
-from .stores import WHOLE, Facts, Layout, UInt
+from .volume import WHOLE, Facts, Layout, UInt
 
 CUBOID = Vec(512, 512, 16)
 """Grid where neither end has one: a job that meets a BOSS later is aligned already."""

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 
 from .geometry import Box, Span, Tiling, Vec
 from .job import Job, Shard
-from .stores import Facts, UInt, Volume
+from .volume import Facts, UInt, Volume
 
 
 @dataclass(frozen=True, slots=True)

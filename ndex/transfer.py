@@ -19,7 +19,8 @@ from .events import TaskDone, TaskFailed
 from .geometry import Box
 from .job import Job
 from .plans import Plan, Task
-from .stores import Readable, Writable, open_destination, open_source
+from .stores import open_destination, open_source
+from .volume import Readable, Writable
 
 Outcome = TaskDone | TaskFailed
 

@@ -14,7 +14,7 @@ import numpy as np
 from ndex.errors import Missing
 from ndex.geometry import Box, Vec
 from ndex.job import Boss, End, Job
-from ndex.stores import Array, Facts, Layout, Piece, Volume
+from ndex.volume import Array, Facts, Layout, Piece, Volume
 
 
 @dataclass

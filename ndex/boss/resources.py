@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import JobError, Missing
 from ..geometry import Box, Vec
 from ..job import Resource
-from ..stores import Volume
+from ..volume import Volume
 from .client import BossClient
 from .fitting import channel_kind, check_channel, check_experiment, check_frame
 from .hierarchy import Hierarchy, levels_for

@@ -114,20 +114,22 @@ class Volume:
         whole = _cuboid_of(cell)
         with self._locked(layer, whole):
             if cell == whole and not self._path(layer, whole).exists():
-                self._replace(layer, whole, new)
+                self._save(layer, whole, new)
                 return
             cuboid = np.empty(SHAPE, layer.dtype)
             if not self._load(layer, whole, cuboid):
                 cuboid[...] = 0
             np.copyto(cuboid[whole.slices(cell)], new, where=new != 0)
-            self._replace(layer, whole, cuboid)
+            self._save(layer, whole, cuboid)
 
     def _replace(self, layer: Layer, whole: Box, cuboid: Array) -> None:
-        """The caller holds the lock."""
+        if cuboid.any():
+            self._save(layer, whole, cuboid)
+        else:
+            self._path(layer, whole).unlink(missing_ok=True)
+
+    def _save(self, layer: Layer, whole: Box, cuboid: Array) -> None:
         path = self._path(layer, whole)
-        if not cuboid.any():
-            path.unlink(missing_ok=True)
-            return
         frame = wire.encode(cuboid, fast=True)
         temporary = path.with_suffix(".tmp")
         try:

@@ -1,160 +1,20 @@
-"""The two ends of a transfer: what every kind of place offers, and how to find the kind.
+"""The kinds of places that ndex can read from and write to, and how one is opened.
 
 A kind is one module here, named in `KINDS`. It defines `Source` and/or `Destination`, frozen dataclasses of settings
 (the keys of `conf/source/<choice>.yaml` and `conf/destination/<choice>.yaml`) derived from `ndex.job.End`, and for
-each role a store that is opened from the job by `open_source(job)` / `open_destination(job)`. Constructors do no I/O.
-A store may be used by several threads at once.
+each role a store, a Readable or a Writable of `ndex.volume`, opened by `open_source(job)` or `open_destination(job)`.
+Constructors do no I/O. A store may be used by several threads at once.
 """
 
 from __future__ import annotations
 
 import importlib
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from types import ModuleType
-from typing import Annotated, Protocol
 
-import numpy as np
-import numpy.typing as npt
-from pydantic import PlainSerializer, PlainValidator
-
-from ..geometry import Box, Span, Vec
 from ..job import End, Job
+from ..volume import Readable, Writable
 
 KINDS = ("boss", "images")
-
-Array = npt.NDArray[np.unsignedinteger]
-"""Voxels, (z, y, x)."""
-
-UInt = Annotated[
-    np.dtype[np.unsignedinteger], PlainValidator(np.dtype), PlainSerializer(str, return_type=str)
-]
-"""uint8, uint16, uint32 or uint64, little-endian."""
-
-WHOLE = 1 << 40
-"""A grain along an axis that can only be had whole."""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a place says of itself before anything is planned."""
-
-    label: str
-    """The place as a person would name it: a folder with its pattern, a channel with its host."""
-    identity: str
-    """The same text for the same voxels, whoever asks: stamps the journal, finds a job that copies onto itself."""
-    box: Box
-    """What there is, in the coordinates of the place."""
-    dtype: UInt
-    times: Span = Span(0, 1)
-    grid: Vec | None = None
-    """Cuboids that requests had better be aligned to; None for a place without a grid."""
-    grain: Vec = Vec(1, 1, 1)
-    """Smallest piece that can be read or written without touching its neighbours; WHOLE along an axis of which only
-    all can be had at once. Image planes: (WHOLE, rows of a strip, 1)."""
-    voxel_size: tuple[float, float, float] | None = None
-    voxel_unit: str | None = None
-
-
-@dataclass(frozen=True)
-class Volume:
-    """What is going to be written: given to a destination before the first voxel."""
-
-    box: Box
-    """In the destination's coordinates, of the whole job, not only of this shard."""
-    dtype: UInt
-    times: Span
-    timed: bool
-    """Whether time samples are named at all (`extent.t` given, or the source has several)."""
-    offset: Vec
-    """Destination coordinate = source coordinate + offset."""
-    stamp: str
-    """Fingerprint of the job, to tell its own half-done work from foreign files."""
-    block: Vec
-    """Size of one request."""
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Voxels as read from a source."""
-
-    array: Array
-    filled: tuple[int, ...] = ()
-    """z of the planes that were absent or unreadable and became zeros (`missing: fill`)."""
-
-
-class Readable(Protocol):
-    """A place to read voxels from."""
-
-    def facts(self) -> Facts:
-        """Size, type and grid of what is there. Raises JobError (exit 2) when the place cannot be used."""
-        ...
-
-    def read(self, box: Box, t: int) -> Piece:
-        """The voxels of `box` at time sample `t`, in the coordinates and the dtype of the place; never a view of
-        something that changes. Raises TransferError, or JobError when going on makes no sense."""
-        ...
-
-    def close(self) -> None: ...
-
-
-class Writer(Protocol):
-    """One task's output. Pieces arrive in the order of `Task.slabs`."""
-
-    def write(self, box: Box, array: Array) -> None: ...
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a kind of place wants to be written to, whether it exists yet or not."""
-
-    grid: Vec | None = None
-    """Cuboids that requests had better be aligned to."""
-    planes: bool = False
-    """A task must bring whole planes: z runs of the full width and height, in bands from top to bottom."""
-
-
-class Writable(Protocol):
-    """A place to write voxels to."""
-
-    layout: Layout
-    label: str
-    """The place as a person would name it, whether it exists yet or not."""
-    identity: str
-    """As `Facts.identity` of the same place read as a source."""
-
-    def accepts(self, dtype: UInt) -> UInt:
-        """The dtype in which voxels that arrive as `dtype` will be held: the same, or, for annotations, uint64.
-        Raises JobError, naming both, when the place holds another one (the remedy is `convert.dtype`)."""
-        ...
-
-    def expect(self, volume: Volume) -> None:
-        """What is going to be written; told once in every process, before any of the following. No I/O."""
-        ...
-
-    def check(self, volume: Volume) -> list[str]:
-        """What `prepare` would create, a line each; touches nothing. Raises JobError when what is there already
-        contradicts the job."""
-        ...
-
-    def prepare(self, volume: Volume) -> None:
-        """Create the folder, or the channel and what it stands in; idempotent, safe when several shards do it."""
-        ...
-
-    def writer(self, box: Box, t: int) -> AbstractContextManager[Writer]:
-        """Takes the voxels of one task. Leaving without an error makes them durable, with one leaves nothing
-        half-made behind."""
-        ...
-
-    def read(self, box: Box, t: int) -> Piece:
-        """What was written, for verification."""
-        ...
-
-    def holds(self, box: Box, t: int) -> bool:
-        """Whether what was written to this box once is still there, as far as can be told without reading voxels."""
-        ...
-
-    def close(self) -> None: ...
 
 
 def module_of(kind: str) -> ModuleType:

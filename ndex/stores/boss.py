@@ -20,7 +20,7 @@ from ..boss.resources import Found, Site, create_missing, look, plan_creation, r
 from ..errors import JobError, PermanentError
 from ..geometry import ORIGIN, Box, Span, Tiling, Vec
 from ..job import Boss, End, Job, Resource
-from . import Array, Facts, Layout, Piece, UInt, Volume, Writer
+from ..volume import Array, Facts, Layout, Piece, UInt, Volume, Writer
 
 OFFSETS = "offsets"
 """Key of the experiment's metadata that says how far its coordinates are shifted."""

@@ -14,7 +14,7 @@ from ndex.boss.resources import Found, check_names, complete, plan_creation, req
 from ndex.errors import JobError, Missing
 from ndex.geometry import ORIGIN, Box, Span, Vec
 from ndex.job import Extent, Frame, Resource
-from ndex.stores import Volume
+from ndex.volume import Volume
 
 UINT8 = np.dtype("uint8")
 EM = Resource("lab", "run7", "em", voxel_size=(5, 5, 40))

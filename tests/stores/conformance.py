@@ -14,7 +14,8 @@ import numpy as np
 from ndex.geometry import ORIGIN, Box, Span, Tiling, Vec
 from ndex.job import Boss, End, Job, Resource, Retry
 from ndex.server.process import TOKEN_ENV, running
-from ndex.stores import Array, Volume, Writable, boss, images, open_destination
+from ndex.stores import boss, images, open_destination
+from ndex.volume import Array, Volume, Writable
 
 BOX = Box.of((0, 530), (0, 40), (10, 40))
 """Crosses cuboids along x and z, and ends inside them."""

@@ -13,9 +13,9 @@ import tifffile
 
 from ndex.geometry import ORIGIN, Box, Span, Vec
 from ndex.job import Boss, Job, Resource, Retry
-from ndex.stores import Volume
 from ndex.stores.images import Destination, Source, open_destination, open_source
 from ndex.stores.images.destination import ImageDestination
+from ndex.volume import Volume
 
 MEDULLA = Path(__file__).parents[1] / "data" / "medulla"
 """Real sections; see ATTRIBUTION.md there."""

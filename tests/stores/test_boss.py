@@ -16,8 +16,9 @@ from ndex.errors import AccessError, JobError, Missing, PermanentError, Unreacha
 from ndex.geometry import ORIGIN, Box, Span, Vec
 from ndex.job import Blocks, Boss, Extent, Job, Parallel, Resource, Retry
 from ndex.server.process import running
-from ndex.stores import Facts, Volume, open_destination, open_source
+from ndex.stores import open_destination, open_source
 from ndex.stores.boss import BossDestination, BossSource, Destination, Source
+from ndex.volume import Facts, Volume
 
 Make = Callable[..., Job]
 

@@ -14,7 +14,7 @@ import tifffile
 from planes import MEDULLA, Pixels, noise, reading, smooth, write_stack
 
 from ndex.geometry import ORIGIN, Box, Vec
-from ndex.stores import WHOLE
+from ndex.volume import WHOLE
 
 
 class TestReading:

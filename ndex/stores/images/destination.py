@@ -16,7 +16,7 @@ from ...files import Folder
 from ...geometry import Box, Vec
 from ...job import Job
 from ...retry import with_retry
-from .. import Layout, Piece, UInt, Volume
+from ...volume import Layout, Piece, UInt, Volume
 from .formats import open_plane, read_plane
 from .listing import CHECKED, THREADS, identity_of, spread
 from .output import PlaneWriter

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from ...errors import DamagedData
 from ...files import Folder
 from ...geometry import Span
-from .. import Array
+from ...volume import Array
 from .plane import Header, Plane, Unfit
 from .png import SIGNATURE, PngPlane
 from .tiff import MAGIC, TiffPlane

@@ -15,7 +15,7 @@ import imagecodecs
 import numpy as np
 
 from ...geometry import Span
-from .. import Array
+from ...volume import Array
 from .deflate import compress
 from .plane import Header
 from .settings import Compression

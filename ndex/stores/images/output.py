@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ...files import Draft, Folder, translated
 from ...geometry import Box
-from .. import Array, Volume
+from ...volume import Array, Volume
 from .growing_tiff import GrowingTiff
 from .plane import Header
 from .png import GrowingPng

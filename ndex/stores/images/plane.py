@@ -12,7 +12,7 @@ import numpy as np
 
 from ...errors import DamagedData, PermanentError
 from ...geometry import Span
-from .. import WHOLE, Array
+from ...volume import WHOLE, Array
 
 MAX_PLANE = 1 << 33
 """Bytes of the largest plane that is believed: five times 40,000 x 40,000 pixels of 8 bits. A header that claims more

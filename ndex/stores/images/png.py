@@ -10,7 +10,7 @@ import imagecodecs
 import numpy as np
 
 from ...geometry import Span
-from .. import Array
+from ...volume import Array
 from .deflate import compressor
 from .plane import Header, Unfit, check_band, check_size, damage, voxel_type
 

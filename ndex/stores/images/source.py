@@ -17,7 +17,7 @@ from ...files import Folder
 from ...geometry import Box, Span, Vec
 from ...job import Job
 from ...retry import with_retry
-from .. import WHOLE, Array, Facts, Piece
+from ...volume import WHOLE, Array, Facts, Piece
 from .formats import open_plane, read_plane
 from .listing import CHECKED, THREADS, Listing, check_complete, identity_of, list_planes, spread
 from .pattern import Pattern, parse, split, with_channel

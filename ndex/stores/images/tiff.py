@@ -14,7 +14,7 @@ import tifffile
 
 from ...errors import DamagedData
 from ...geometry import Span
-from .. import WHOLE, Array
+from ...volume import WHOLE, Array
 from .plane import MAX_PLANE, Header, Unfit, check_band, check_size, damage, voxel_type
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
