@@ -44,7 +44,6 @@ def run_command(arguments: list[str]) -> int:
     except OSError as error:
         _say(f"cannot write the output folder {error.filename}: {error.strerror}; choose one with hydra.run.dir=FOLDER")
     except KeyboardInterrupt:
-        _say("interrupted; the same command goes on from here")
         _closing()
         return INTERRUPTED
     return 2
@@ -85,7 +84,8 @@ def _exit_code(cfg: DictConfig, name: str, output: Path | None, label: str) -> i
         return 2
     except KeyboardInterrupt:
         log.error("interrupted")
-        raise
+        _say("interrupted; the same command goes on from here", label)
+        return INTERRUPTED
     except Exception:
         log.exception("a bug in ndex")
         _say("this is a bug in ndex", label)

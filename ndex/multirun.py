@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from hydra.core.utils import JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
@@ -82,4 +83,6 @@ class Follow(Callback):  # type: ignore[misc, unused-ignore]
         _write(Follow.sweep / FOLDER / "shared.json", task_overrides(config.hydra))
 
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
-        Follow.outcome = kwargs["job_return"].return_value
+        job_return = kwargs["job_return"]
+        # Of a job that Hydra could not even start, asking for the value would raise.
+        Follow.outcome = job_return.return_value if job_return.status is JobStatus.COMPLETED else None

@@ -265,7 +265,7 @@ def test_an_interruption_stops_the_sweep(
 ) -> None:
     assert main(["-m", "job=copy", f"resource.channel=wrong,{interruption},em"]) == 130
     assert scripted == ["wrong", interruption]
-    assert "the same command goes on from here" in capsys.readouterr().err
+    assert ("goes on from here" in capsys.readouterr().err) == (interruption == "ctrl-c")
 
 
 def test_values_from_the_environment_are_not_shown(
