@@ -63,25 +63,23 @@ class App:
         """The answer, whatever happens; every error is JSON (boss-api 3.1)."""
         try:
             response = self._answer(request)
-        except BossFault as fault:
-            response = json_response(fault.status, fault.as_json())
-        except HttpFault as fault:
-            response = json_response(fault.status, fault.as_json(), fault.headers)
+        except (BossFault, HttpFault) as fault:
+            return refusal(fault)
         except Disconnected:
             raise
         except sqlite3.OperationalError:
             LOG.exception("%s %s", request.method, request.path)
-            response = json_response(503, {"detail": "The catalogue is busy or cannot be written; try again."})
+            return refusal(HttpFault(503, "The catalogue is busy or cannot be written; try again."))
         except Exception:  # a bug; the client still gets an answer that it can read
             LOG.exception("%s %s", request.method, request.path)
-            response = json_response(500, {"detail": "The server has failed; its log says how."})
+            return refusal(HttpFault(500, "The server has failed; its log says how."))
         return replace(response, headers={**response.headers, **CORS})
 
     def _answer(self, request: Request) -> Response:
         if request.method == "OPTIONS":
             return Response(200, headers=PREFLIGHT)
         version, *segments = request.segments or [""]
-        if version == "ping" and not segments:
+        if version == "ping" and not segments and request.method in ("GET", "HEAD"):
             return json_response(200, {"ip": "127.0.0.1"})
         if version in OLD_VERSIONS:
             raise BossFault(Code.UNSUPPORTED_VERSION, f"Version {version} of the API is no longer served: use v1.")
@@ -116,6 +114,11 @@ class App:
             if token.strip() == PUBLIC_TOKEN:
                 return False
         raise unauthorized("Invalid token.")
+
+
+def refusal(fault: BossFault | HttpFault) -> Response:
+    headers = fault.headers if isinstance(fault, HttpFault) else {}
+    return json_response(fault.status, fault.as_json(), {**headers, **CORS})
 
 
 def unauthorized(detail: str) -> HttpFault:

@@ -8,14 +8,15 @@ import socketserver
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
-from .app import App
-from .bodies import ChunkedBody, Disconnected, SizedBody
+from .app import App, refusal
+from .bodies import SCRATCH, ChunkedBody, Disconnected, SizedBody
 from .cutouts import MAX_BODY
 from .faults import BossFault, HttpFault
-from .messages import Request, Response, json_response, parse_query, too_large
+from .messages import Request, Response, parse_query, too_large
 
 LOG = logging.getLogger(__name__)
 
@@ -23,6 +24,8 @@ IDLE_SECONDS = 300.0
 """A connection on which nothing moves for so long is closed."""
 LINGER_SECONDS = 30.0
 """How long to listen to a client that goes on sending after the answer, so that it gets to read the answer."""
+QUIET_SECONDS = 2.0
+"""A client that sends nothing for so long has read the answer, or never will."""
 BACKLOG = 128
 DIGITS_MAX = 18
 
@@ -87,7 +90,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             body = self._body()
         except (BossFault, HttpFault) as fault:
-            self._reply_and_linger(json_response(fault.status, fault.as_json()))
+            self._reply_and_linger(refusal(fault))
             return
         path, query = self._target()
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -153,19 +156,20 @@ class Handler(BaseHTTPRequestHandler):
         would reset the connection, and the client would lose the answer."""
         self.close_connection = True
         self._reply(response)
-        self.connection.shutdown(socket.SHUT_WR)
-        self.connection.settimeout(1.0)
         end = time.monotonic() + LINGER_SECONDS
-        scratch = bytearray(1 << 20)
-        while time.monotonic() < end and self.connection.recv_into(scratch):
-            pass
+        scratch = bytearray(SCRATCH)
+        with suppress(OSError):  # the client is gone, or has stopped sending: either will do
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(QUIET_SECONDS)
+            while time.monotonic() < end and self.connection.recv_into(scratch):
+                pass
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What the standard library refuses by itself, in JSON."""
         self.close_connection = True
         self.command = self.command or "GET"
         self.request_version = self.protocol_version
-        self._reply(json_response(code, {"detail": message or explain or "bad request"}))
+        self._reply(refusal(HttpFault(code, message or explain or "Bad request.")))
 
     def version_string(self) -> str:
         return self.server_version

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..boss.wire import MAX_REQUEST_BYTES, request_bytes
-from ..geometry import Box, Span, Vec
+from ..geometry import Box, Span
 from .downsample import layer
 from .faults import BossFault, Code
 from .messages import Request
@@ -113,10 +113,3 @@ def span(text: str) -> Span:
     if max(len(start), len(stop)) > MAX_DIGITS:
         raise BossFault(Code.INVALID_CUTOUT, "A coordinate has too many digits.")
     return Span(int(start), int(stop))
-
-
-def cuboid_grid(box: Box, step: Vec) -> Box:
-    """The box grown to whole cells of the grid."""
-    start = Vec(*(a // s * s for a, s in zip(box.start, step, strict=True)))
-    stop = Vec(*(-(-b // s) * s for b, s in zip(box.stop, step, strict=True)))
-    return Box(start, stop)

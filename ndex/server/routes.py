@@ -22,13 +22,16 @@ CHANNEL = "{c}/{e}/{ch}"
 BOX = "{c}/{e}/{ch}/{R}/{x}/{y}/{z}"
 
 
+CRUD = {"GET": "get", "POST": "create", "PUT": "update", "DELETE": "delete"}
+"""Function of a module of resources for each verb."""
+
+
 def crud(module: object) -> Verbs:
-    return {verb: getattr(module, name) for verb, name in _CRUD.items()}
+    return {verb: getattr(module, name) for verb, name in CRUD.items()}
 
 
-_CRUD = {"GET": "get", "POST": "create", "PUT": "update", "DELETE": "delete"}
-_META = {"GET": metadata.get, "POST": metadata.post, "PUT": metadata.put, "DELETE": metadata.delete}
-_CUTOUT = {"GET": cutouts.get, "POST": cutouts.post}
+META = {"GET": metadata.get, "POST": metadata.post, "PUT": metadata.put, "DELETE": metadata.delete}
+CUTOUT = {"GET": cutouts.get, "POST": cutouts.post}
 
 TABLE: dict[str, Verbs] = {
     "collection": {"GET": collections.list_all},
@@ -39,11 +42,11 @@ TABLE: dict[str, Verbs] = {
     "collection/{c}/experiment/{e}/channel/{ch}": crud(channels),
     "coord": {"GET": frames.list_all},
     "coord/{f}": crud(frames),
-    "meta/{c}": _META,
-    "meta/{c}/{e}": _META,
-    "meta/{c}/{e}/{ch}": _META,
-    f"cutout/{BOX}": _CUTOUT,
-    f"cutout/{BOX}/{{t}}": _CUTOUT,
+    "meta/{c}": META,
+    "meta/{c}/{e}": META,
+    "meta/{c}/{e}/{ch}": META,
+    f"cutout/{BOX}": CUTOUT,
+    f"cutout/{BOX}/{{t}}": CUTOUT,
     f"cutout/to_black/{BOX}": {"PUT": cutouts.to_black},
     f"cutout/to_black/{BOX}/{{t}}": {"PUT": cutouts.to_black},
     f"downsample/{CHANNEL}": {"GET": levels.get, "POST": levels.post, "DELETE": levels.delete},
