@@ -194,7 +194,14 @@ def _transfer(run: _Run) -> Result:
         log.describe({"job": job.name, "plan": plan.to_json()})
         run.begin(plan, created, len(known))
         left = (index for index in range(*plan.part) if index not in known)
-        return run.work_off(plan, partial(transfer, job, plan), left, log.keep)
+        result = run.work_off(plan, partial(transfer, job, plan), left, log.keep)
+        if result.left == 0 and _all_shards_done(job, plan):
+            ends_of(job).destination.finish(plan.volume)
+        return result
+
+
+def _all_shards_done(job: Job, plan: Plan) -> bool:
+    return len(plan) == plan.total or len(journal.records(_folder(job, plan))) == plan.total
 
 
 def _plan(run: _Run) -> Result:

@@ -136,6 +136,11 @@ class Writable(Protocol):
         half-made behind."""
         ...
 
+    def finish(self, volume: Volume) -> None:
+        """All tasks of all shards are done: what concerns the volume as a whole. Called again by every later run that
+        finds nothing left."""
+        ...
+
     def read(self, box: Box, t: int) -> Piece:
         """What was written, for verification."""
         ...

@@ -15,7 +15,7 @@ from memory import Place, job_between
 from ndex.errors import AccessError, DamagedData, JobError, TransientError
 from ndex.events import Event, Note, Result, Started, Stopping, TaskDone, TaskFailed
 from ndex.geometry import Box
-from ndex.job import Job, Parallel, Shard
+from ndex.job import Extent, Job, Parallel, Shard
 from ndex.journal import Journal, folder_of, records, states
 from ndex.runner import run
 
@@ -177,6 +177,16 @@ def test_shards_share_the_work_and_the_memory_of_it(job: Callable[..., Job], pla
     assert (status.resumed, status.left) == (TASKS, 0)
     names = [shard["name"] for shard in status.details["shards"]]  # type: ignore[attr-defined]
     assert names == ["shard-0-of-2", "shard-0-of-3", "shard-1-of-3", "shard-2-of-3"]
+
+
+def test_the_destination_is_told_when_all_shards_are_done(job: Callable[..., Job], places: dict[str, Place]) -> None:
+    for done in range(3):
+        assert places["b"].calls["finish"] == 0
+        run(job(shard=Shard(done, 3)))
+    assert places["b"].calls["finish"] == 1
+    places["a"].fail_read = fail_in({4}, DamagedData("plane 64 is cut short"))
+    run(job(offset=(0, 0, 0), extent=Extent(z=(3, 160))))
+    assert places["b"].calls["finish"] == 1
 
 
 def test_a_plan_writes_nothing(job: Callable[..., Job], places: dict[str, Place], tmp_path: Path) -> None:
