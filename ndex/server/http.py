@@ -121,8 +121,8 @@ class Handler(BaseHTTPRequestHandler):
     def _target(self) -> tuple[str, dict[str, str]]:
         """Path and query; of an absolute URL only these."""
         path, _, query = self.path.partition("?")
-        if "://" in path.partition("/v")[0]:
-            path = "/" + path.split("://", 1)[1].partition("/")[2]
+        if not path.startswith("/"):
+            path = "/" + path.partition("://")[2].partition("/")[2]
         return path.partition("#")[0], parse_query(query.partition("#")[0])
 
     def _body(self) -> SizedBody | ChunkedBody:
@@ -166,10 +166,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What the standard library refuses by itself, in JSON."""
-        self.close_connection = True
         self.command = self.command or "GET"
         self.request_version = self.protocol_version
-        self._reply(refusal(HttpFault(code, message or explain or "Bad request.")))
+        self._reply_and_linger(refusal(HttpFault(code, message or explain or "Bad request.")))
 
     def version_string(self) -> str:
         return self.server_version

@@ -71,7 +71,7 @@ def test_publishing(remote: BossRemote, experiment: ExperimentResource, public: 
 @pytest.mark.parametrize("datatype", ["uint8", "uint16", "uint64"])
 @pytest.mark.parametrize(
     ("x", "y", "z"),
-    [([0, 512], [0, 512], [0, 16]), ([500, 1030], [511, 513], [3, 33]), ([0, 1200], [800, 900], [0, 9])],
+    [([0, 512], [0, 512], [0, 16]), ([500, 530], [511, 513], [3, 20]), ([0, 1200], [800, 900], [0, 9])],
 )
 def test_cutouts(
     remote: BossRemote, experiment: ExperimentResource, datatype: str, x: list[int], y: list[int], z: list[int]
