@@ -14,7 +14,7 @@ import numpy as np
 
 from . import convert, journal
 from .embedded import bosses, reachable
-from .errors import JobError, Missing, NdexError, Unreachable
+from .errors import JobError, Missing, NdexError, TransferError, Unreachable
 from .events import Event, Listener, Note, Result, Started, Stopping, TaskDone, TaskFailed
 from .forecast import forecast
 from .job import Job
@@ -116,17 +116,21 @@ class _Run:
         keep: Callable[[Outcome], None] = lambda outcome: None,
     ) -> Result:
         """Give the tasks that are left to the workers, keep what comes back, and sum it up."""
-        for outcome in outcomes(self.job.parallel, plan.workers, work, self._until_stopped(left)):
-            keep(outcome)
-            if isinstance(outcome, TaskDone):
-                self._count(outcome)
-            else:
-                self._judge(outcome)
-            self.emit(outcome)
+        try:
+            for outcome in outcomes(self.job.parallel, plan.workers, work, self._until_stopped(left)):
+                keep(outcome)
+                if isinstance(outcome, TaskDone):
+                    self._count(outcome)
+                else:
+                    self._judge(outcome)
+                self.emit(outcome)
+        except TransferError as error:
+            self.halted = str(error)
+            self.emit(Stopping(self.halted))
         return self.result()
 
     def result(self) -> Result:
-        code = 2 if self.hopeless else 130 if self.stop.is_set() else 1 if self.failed else 0
+        code = 2 if self.hopeless else 130 if self.stop.is_set() else 1 if self.failed or self.halted else 0
         return replace(
             self.totals,
             exit_code=code,

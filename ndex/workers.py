@@ -4,26 +4,53 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from concurrent.futures import BrokenExecutor
+from typing import Any, Generic, TypeVar
 
+from .errors import TransferError
 from .job import Parallel
 from .transfer import Outcome
 
 T = TypeVar("T")
 _BACKENDS = {"threads": "threading", "processes": "loky", "dask": "dask"}
 
+DEATHS = 3
+"""How often in a row worker processes may die without one task getting through."""
+
 
 def outcomes(parallel: Parallel, workers: int, work: Callable[[T], Outcome], items: Iterable[T]) -> Iterator[Outcome]:
     """The outcome of every task, as they end. `items` is asked for one more only when a worker is free, so that a
-    run can be stopped by ending it."""
+    run can be stopped by ending it.
+
+    A worker process that dies (killed, out of memory) costs the tasks under way, which are done again. Raises
+    TransferError when that happens over and over.
+    """
     if parallel.backend == "serial" or (parallel.backend == "threads" and workers == 1):
         yield from map(work, items)
         return
+    feed = _Feed(items)
+    deaths = 0
+    while deaths < DEATHS:
+        try:
+            for number, outcome in _pool(parallel, workers)(_calls(work, feed)):
+                feed.done(number)
+                deaths = 0
+                yield outcome
+            return
+        except BrokenExecutor:
+            deaths += 1
+            feed.again()
+    raise TransferError(
+        f"Worker processes died {DEATHS} times in a row, as they do when memory runs out. "
+        "Lower parallel.n_jobs or parallel.memory, or use parallel=threads."
+    )
+
+
+def _pool(parallel: Parallel, workers: int) -> Any:
     from joblib import Parallel as Pool  # 0.1 s that a dry run need not pay
-    from joblib import delayed
 
     extra = {"initializer": _leave_interrupts_to_the_parent} if parallel.backend == "processes" else {}
-    pool = Pool(
+    return Pool(
         n_jobs=workers,
         backend=_BACKENDS[parallel.backend],
         return_as="generator_unordered",
@@ -31,7 +58,44 @@ def outcomes(parallel: Parallel, workers: int, work: Callable[[T], Outcome], ite
         batch_size=1,
         **extra,
     )
-    yield from pool(delayed(work)(item) for item in items)
+
+
+def _calls(work: Callable[[T], Outcome], feed: _Feed[T]) -> Iterator[Any]:
+    from joblib import delayed
+
+    return (delayed(_numbered)(work, number, item) for number, item in feed)
+
+
+def _numbered(work: Callable[[T], Outcome], number: int, item: T) -> tuple[int, Outcome]:
+    """In the worker: the outcome with the number of its item."""
+    return number, work(item)
+
+
+class _Feed(Generic[T]):
+    """Hands out items, and those that got lost once more."""
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self._fresh = enumerate(items)
+        self._under_way: dict[int, T] = {}
+        self._lost: dict[int, T] = {}
+
+    def __iter__(self) -> Iterator[tuple[int, T]]:
+        while self._lost:
+            yield self._handed_out(*self._lost.popitem())
+        for number, item in self._fresh:
+            yield self._handed_out(number, item)
+
+    def _handed_out(self, number: int, item: T) -> tuple[int, T]:
+        self._under_way[number] = item
+        return number, item
+
+    def done(self, number: int) -> None:
+        del self._under_way[number]
+
+    def again(self) -> None:
+        """What was under way is lost."""
+        self._lost |= self._under_way
+        self._under_way.clear()
 
 
 def _leave_interrupts_to_the_parent() -> None:
