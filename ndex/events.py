@@ -99,6 +99,8 @@ class Result:
     repaired: int = 0
     seconds: float = 0.0
     error: str | None = None
+    links: tuple[str, ...] = ()
+    """Where the volume can be looked at, once all of it is there."""
     journal: str = ""
     details: dict[str, object] = field(default_factory=dict)
     """What `plan`, `describe` and `status` found."""

@@ -95,6 +95,8 @@ class Resource:
     time_samples: Positive = 1
     create: bool = True
     """Create what is missing before a run."""
+    downsample: bool | Literal["wait"] = False
+    """Have the BOSS build the lower resolutions once all is uploaded; `wait`: until they are there."""
 
     def __str__(self) -> str:
         return f"{self.collection}/{self.experiment}/{self.channel}"

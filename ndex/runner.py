@@ -199,9 +199,17 @@ def _transfer(run: _Run) -> Result:
         run.begin(plan, created, len(known))
         left = (index for index in range(*plan.part) if index not in known)
         result = run.work_off(plan, partial(transfer, job, plan), left, log.keep)
-        if result.left == 0 and _all_shards_done(job, plan):
-            ends_of(job).destination.finish(plan.volume)
-        return result
+        return _finish(run, plan, result) if result.left == 0 and _all_shards_done(job, plan) else result
+
+
+def _finish(run: _Run, plan: Plan, result: Result) -> Result:
+    """What follows the last task of all shards. When that fails, the voxels are there nevertheless."""
+    try:
+        say, pause = (lambda text: run.emit(Note(text))), run.stop.wait
+        links = ends_of(run.job).destination.finish(plan.volume, say, pause)
+    except NdexError as error:
+        return replace(result, exit_code=1, error=str(error))
+    return replace(result, links=links, exit_code=run.result().exit_code)
 
 
 def _all_shards_done(job: Job, plan: Plan) -> bool:

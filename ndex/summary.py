@@ -32,10 +32,7 @@ def summary_lines(result: Result) -> list[str]:
         created: Any = result.details.get("created") or ["nothing: all of it exists"]
         return [f"{result.name}: created {line}" for line in created]
     if result.tasks and result.resumed == result.tasks:
-        return [
-            f"{result.name}: nothing is left to do, all {result.tasks} tasks were done before",
-            f"  the data is in {result.destination}",
-        ]
+        return [f"{result.name}: nothing is left to do, all {result.tasks} tasks were done before", *_ending(result)]
     rate = megabytes(result.nbytes / result.seconds) if result.seconds else "0 bytes"
     verb = "compared" if result.action == "verify" else "transferred"
     counts = [
@@ -58,11 +55,19 @@ def summary_lines(result: Result) -> list[str]:
         lines.append(f"  and {len(result.failed) - NAMED_FAILURES} more")
     if result.filled:
         lines.append(f"  planes filled: z {', '.join(map(str, result.filled))}")
+    return lines + _ending(result)
+
+
+def _ending(result: Result) -> list[str]:
+    """Where the data is, or what to do about it."""
+    there = [f"  the data is in {result.destination}", *(f"  {link}" for link in result.links)]
     if result.exit_code == 0:
-        lines.append(f"  the data is in {result.destination}")
-    elif result.action == "run":
-        lines.append(f"  {result.left} tasks are left; the same command goes on from here")
-    return lines
+        return there
+    if result.action != "run":
+        return []
+    if result.left == 0 and result.error is not None:
+        return [*there, f"  but {result.error} The same command tries that again."]
+    return [f"  {result.left} tasks are left; the same command goes on from here"]
 
 
 def plan_lines(result: Result) -> list[str]:

@@ -5,6 +5,7 @@ Arrays are (z, y, x); boxes are half-open, in the coordinates of the place.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Annotated, Protocol
@@ -23,6 +24,12 @@ UInt = Annotated[np.dtype[np.unsignedinteger], PlainValidator(np.dtype), PlainSe
 
 WHOLE = 1 << 40
 """A grain along an axis that can only be had whole."""
+
+Say = Callable[[str], None]
+"""Takes a line for the user."""
+
+Pause = Callable[[float], bool]
+"""Waits so many seconds, shorter when the job is being stopped; true then."""
 
 
 @dataclass(frozen=True)
@@ -136,9 +143,10 @@ class Writable(Protocol):
         half-made behind."""
         ...
 
-    def finish(self, volume: Volume) -> None:
+    def finish(self, volume: Volume, say: Say, pause: Pause) -> tuple[str, ...]:
         """All tasks of all shards are done: what concerns the volume as a whole. Called again by every later run that
-        finds nothing left."""
+        finds nothing left. Returns links to look at it, if there are any. What takes long tells of itself with `say`
+        and waits with `pause`."""
         ...
 
     def read(self, box: Box, t: int) -> Piece:

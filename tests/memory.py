@@ -14,7 +14,7 @@ import numpy as np
 from ndex.errors import Missing
 from ndex.geometry import Box, Vec
 from ndex.job import Boss, End, Job
-from ndex.volume import Array, Facts, Layout, Piece, Volume
+from ndex.volume import Array, Facts, Layout, Pause, Piece, Say, Volume
 
 
 @dataclass
@@ -27,6 +27,7 @@ class Place:
     fail_read: Callable[[Box], None] = lambda box: None
     fail_write: Callable[[Box], None] = lambda box: None
     spoil: Callable[[Box, Array], Array] = lambda box, array: array
+    finish: Callable[[Say, Pause], tuple[str, ...]] = lambda say, pause: ()
     lost: set[Box] = field(default_factory=set)
     calls: Counter[str] = field(default_factory=Counter)
 
@@ -78,8 +79,9 @@ class Store:
         self.place.fail_read(box)
         return Piece(self.place.array[self.place.box.slices(box)].copy())
 
-    def finish(self, volume: Volume) -> None:
+    def finish(self, volume: Volume, say: Say, pause: Pause) -> tuple[str, ...]:
         self.place.calls["finish"] += 1
+        return self.place.finish(say, pause)
 
     def holds(self, box: Box, t: int) -> bool:
         return box not in self.place.lost

@@ -34,6 +34,11 @@ class BossClient(Catalog, Cutouts, Metadata, Derived):
         """Name and port."""
         return self._access.host
 
+    @property
+    def protocol(self) -> str:
+        """`https` or `http`."""
+        return self._access.protocol
+
     def close(self) -> None:
         """End the connections."""
         self._connection.close()

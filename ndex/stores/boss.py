@@ -13,14 +13,18 @@ import numpy as np
 
 from ..boss.client import BossClient
 from ..boss.concurrent import for_each
+from ..boss.downsampling import POLL_SECONDS, ask_for_levels, await_levels
 from ..boss.fitting import check_reachable, check_readable, check_verifiable, dtype_held, level_box
 from ..boss.hierarchy import CUBOID, Hierarchy
+from ..boss.links import View, links_to
 from ..boss.records import Channel
 from ..boss.resources import Found, Site, create_missing, look, plan_creation, require_site
 from ..errors import JobError, PermanentError
 from ..geometry import ORIGIN, Box, Span, Tiling, Vec
 from ..job import Boss, End, Job, Resource
-from ..volume import Array, Facts, Layout, Piece, UInt, Volume, Writer
+from ..volume import Array, Facts, Layout, Pause, Piece, Say, UInt, Volume, Writer
+
+EMBEDDED_POLL_SECONDS = 0.2
 
 OFFSETS = "offsets"
 """Key of the experiment's metadata that says how far its coordinates are shifted."""
@@ -212,6 +216,18 @@ class BossDestination(_Level):
             self._client.erase(*where)
         if voxels.any():
             self._client.put_cutout(*where, voxels)
+
+    def finish(self, volume: Volume, say: Say, pause: Pause) -> tuple[str, ...]:
+        """Has the lower resolutions built where that is asked. An embedded BOSS is waited for: it ends with the job."""
+        site, asked, embedded = self._site(), self._resource.downsample, self._boss.embedded
+        if asked and site.experiment.levels > 1:
+            poll = EMBEDDED_POLL_SECONDS if embedded else POLL_SECONDS
+            under_way = ask_for_levels(self._client.impatient(), site.channel, say)
+            if under_way and (asked == "wait" or embedded):
+                await_levels(self._client, site.channel, say, pause, poll)
+        size = Hierarchy.of(site.frame, site.experiment).voxel_size_at(self._resource.resolution)
+        view = View(site.channel, volume.box, size, site.frame.voxel_unit)
+        return links_to(view, self._client.protocol, self._client.host)
 
     def _record(self, client: BossClient, offset: Vec) -> None:
         """Note the offset where others find it; not again when another shard has."""

@@ -16,7 +16,7 @@ from ...files import Folder
 from ...geometry import Box, Vec
 from ...job import Job
 from ...retry import with_retry
-from ...volume import Layout, Piece, UInt, Volume
+from ...volume import Layout, Pause, Piece, Say, UInt, Volume
 from .formats import open_plane, read_plane
 from .listing import CHECKED, THREADS, identity_of, spread
 from .output import PlaneWriter
@@ -107,8 +107,9 @@ class ImageDestination:
             with_retry(self._job.retry, part)
         return Piece(out)
 
-    def finish(self, volume: Volume) -> None:
+    def finish(self, volume: Volume, say: Say, pause: Pause) -> tuple[str, ...]:
         """Each plane is complete by itself."""
+        return ()
 
     def holds(self, box: Box, t: int) -> bool:
         return all(self._folder.holds(self._name(z, t)) for z in range(*box.z))
