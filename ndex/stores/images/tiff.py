@@ -28,18 +28,24 @@ SLICE = 8 << 20
 
 
 class TiffPlane:
-    """An open TIFF file with one image. Values are those in the file, also where 0 is meant to be shown white."""
+    """An open TIFF file with one image, or one page of a file with several. Values are those in the file, also where 0
+    is meant to be shown white."""
 
-    def __init__(self, file: IO[bytes], name: str, band: int | None) -> None:
+    def __init__(self, file: IO[bytes], name: str, band: int | None, at: int | None = None) -> None:
+        """`at` is where the directory of a page begins; None: there must be one page."""
         self._file, self._name = file, name
         with damage(name):
             file.seek(0)
             self._tiff = tifffile.TiffFile(file)
-            self._page = page = self._tiff.pages.first
+            self._page = page = self._tiff.pages.first if at is None else self._page_at(at)
             self._size = file.seek(0, os.SEEK_END)
             self.header = self._header()
             self.stamp = _stamp(page.description)
-        self._check(band)
+        self._check(band, alone=at is None)
+
+    def _page_at(self, offset: int) -> tifffile.TiffPage:
+        self._tiff.filehandle.seek(offset)
+        return tifffile.TiffPage(self._tiff, 0)
 
     def _header(self) -> Header:
         page = self._page
@@ -57,12 +63,12 @@ class TiffPlane:
         page = self._page
         return page.compression == 1 and page.predictor == 1 and page.fillorder == 1 and not page.is_tiled
 
-    def _check(self, band: int | None) -> None:
+    def _check(self, band: int | None, alone: bool) -> None:
         page = self._page
         check_size(self._name, self.header)
         if page.photometric == PALETTE:
             raise Unfit(f"{self._name} has a colour table. Save the files as grey first.")
-        if page.imagedepth > 1 or self._is_stack():
+        if page.imagedepth > 1 or (alone and self._is_stack()):
             raise Unfit(f"{self._name} holds several planes. Use source=stack, or split it into one file a plane.")
         self._band = check_band(self._name, page.samplesperpixel, band)
         segment = math.prod(page.chunks) * page.samplesperpixel * self.header.dtype.itemsize
