@@ -66,7 +66,7 @@ def _ending(result: Result) -> list[str]:
     if result.action != "run":
         return []
     if result.left == 0 and result.error is not None:
-        return [*there, f"  but {result.error} The same command tries that again."]
+        return [*there, f"  but {result.error.rstrip('.')}; the same command tries that again"]
     return [f"  {result.left} tasks are left; the same command goes on from here"]
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 import ndex
 from ndex.__main__ import main
-from ndex.events import Event, TaskDone
+from ndex.events import Event, Note, TaskDone
 from ndex.server.process import TOKEN_ENV, running
 
 MEDULLA = Path(__file__).parent / "data" / "medulla"
@@ -254,3 +254,29 @@ def test_a_file_that_vanishes_fails_its_task_and_no_other(host: str, here: Path)
     result = ndex.run(job, [remove])
     assert (result.exit_code, result.done) == (1, 2)
     assert "p_0020.tif" in result.failed[0].reason
+
+
+@pytest.mark.parametrize("downsample", ["true", "wait"])
+def test_lower_resolutions_are_built_after_the_last_shard(downsample: str, here: Path) -> None:
+    """The embedded BOSS, which ends with the job, is waited for in any case."""
+    rng = np.random.default_rng(2)
+    write_planes(here / "in", rng.integers(1, 255, (33, 90, 1100), np.uint8), 0)
+    resource = ["resource.collection=c", "resource.experiment=e", "resource.channel=em", "resource.voxel_size=[4,4,40]"]
+    up = ["source=images", "source.path=in", "source.pattern=p_%04d.tif", f"resource.downsample={downsample}"]
+    said: list[str] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Note):
+            said.append(event.text)
+
+    for index in range(2):
+        assert not [text for text in said if "lower resolutions" in text]
+        job = ndex.compose(None, *up, *resource, "shard.count=2", f"shard.index={index}")
+        assert ndex.run(job, [listen]).exit_code == 0
+    assert "The lower resolutions of c/e/em are there." in said
+    down = ["destination=images", "destination.path=out", "resource.resolution=1", *resource]
+    assert ndex.run(ndex.compose(None, *down)).exit_code == 0
+    assert sections(here / "out").shape == (33, 45, 550)
+    said.clear()
+    assert ndex.run(job, [listen]).exit_code == 0
+    assert any("does not renew" in text for text in said)

@@ -17,7 +17,9 @@ from ndex.events import Event, Note, Result, Started, Stopping, TaskDone, TaskFa
 from ndex.geometry import Box
 from ndex.job import Extent, Job, Parallel, Shard
 from ndex.journal import Journal, folder_of, records, states
+from ndex.report import lines_of
 from ndex.runner import run
+from ndex.volume import Pause, Say
 
 BOX = Box.of((5, 600), (0, 40), (3, 170))
 TASKS = 11
@@ -187,6 +189,45 @@ def test_the_destination_is_told_when_all_shards_are_done(job: Callable[..., Job
     places["a"].fail_read = fail_in({4}, DamagedData("plane 64 is cut short"))
     run(job(offset=(0, 0, 0), extent=Extent(z=(3, 160))))
     assert places["b"].calls["finish"] == 1
+
+
+def test_links_and_words_of_the_destination_are_passed_on(job: Callable[..., Job], places: dict[str, Place]) -> None:
+    def finish(say: Say, pause: Pause) -> tuple[str, ...]:
+        say("building")
+        assert not pause(0)
+        return ("https://look.here",)
+
+    places["b"].finish = finish
+    for done in (TASKS, 0):
+        events: list[Event] = []
+        result = run(job(), [events.append])
+        assert (result.exit_code, result.done, result.links) == (0, done, ("https://look.here",))
+        assert events[-2] == Note("building")
+
+
+def test_what_fails_after_the_last_task_is_a_failure(job: Callable[..., Job], places: dict[str, Place]) -> None:
+    def finish(say: Say, pause: Pause) -> tuple[str, ...]:
+        raise AccessError("the token may not downsample")
+
+    places["b"].finish = finish
+    result = run(job())
+    assert (result.exit_code, result.done, result.error) == (1, TASKS, "the token may not downsample")
+    assert lines_of(result)[-2:] == [
+        "  the data is in memory:b",
+        "  but the token may not downsample; the same command tries that again",
+    ]
+
+
+def test_waiting_after_the_last_task_can_be_stopped(job: Callable[..., Job], places: dict[str, Place]) -> None:
+    stop = threading.Event()
+
+    def finish(say: Say, pause: Pause) -> tuple[str, ...]:
+        stop.set()
+        assert pause(3600)
+        return ()
+
+    places["b"].finish = finish
+    assert run(job(), stop=stop).exit_code == 130
 
 
 def test_a_plan_writes_nothing(job: Callable[..., Job], places: dict[str, Place], tmp_path: Path) -> None:

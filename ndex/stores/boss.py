@@ -227,7 +227,10 @@ class BossDestination(_Level):
                 await_levels(self._client, site.channel, say, pause, poll)
         size = Hierarchy.of(site.frame, site.experiment).voxel_size_at(self._resource.resolution)
         view = View(site.channel, volume.box, size, site.frame.voxel_unit)
-        return links_to(view, self._client.protocol, self._client.host)
+        links = links_to(view, self._client.protocol, self._client.host)
+        if not links:
+            say(f"To look at {site.channel}, bring a part of it back: destination=images destination.path=FOLDER")
+        return links
 
     def _record(self, client: BossClient, offset: Vec) -> None:
         """Note the offset where others find it; not again when another shard has."""
