@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .boss.credentials import spelled_once
 from .errors import JobError
 from .job import Boss, End, Job, Resource
 from .job_file import MISSING
@@ -82,35 +83,63 @@ def _over(base: object, given: Mapping[str, Any]) -> Values:
 
 
 def _other_way(boss: object, given: Mapping[str, Any]) -> Values:
-    """The job's BOSS without what would contradict an end's own: a host there, an embedded one here, or the reverse."""
+    """The job's BOSS without what would contradict an end's own: a host there, an embedded one here, or the reverse.
+    A token is for one host: an end that names another one does not take it over."""
     base = dict(boss) if isinstance(boss, Mapping) else {}
-    if given.get("host") or given.get("config_file"):
-        base.pop("root", None)
+    host = given.get("host")
+    dropped: tuple[str, ...] = ()
+    if host and host != base.get("host"):
+        dropped = ("host", "protocol", "root", "token_env", "token_file", "config_file")
+    elif given.get("config_file"):
+        dropped = ("root", "token_file", *(["protocol"] if base.get("root") else []))
     elif given.get("root"):
-        base = {key: value for key, value in base.items() if key not in ("host", "config_file")}
-    return base
+        dropped = ("host", "config_file")
+    return {key: value for key, value in base.items() if key not in dropped}
 
 
 def check_ends(job: Job) -> None:
-    """Raises JobError when an end cannot be reached as it is written, or when a job would copy onto itself."""
-    places = [(role, *_place(job, end)) for role, end in (("source", job.source), ("destination", job.destination))]
-    for role, boss, _ in places:
+    """Raises JobError when an end cannot be reached as it is written, when a job would copy onto itself, or when a
+    token would go to two hosts."""
+    source, destination = _boss_of(job, job.source), _boss_of(job, job.destination)
+    for role, boss in (("source", source), ("destination", destination)):
         if boss is not None:
             _check_boss(boss, "boss" if boss is job.boss else f"{role}.boss")
-    (_, *source), (_, *destination) = places
-    if source[0] is not None and source == destination and job.action not in ("describe", "create"):
+    if source is None or destination is None or job.action in ("describe", "create"):
+        return
+    if _address(source) != _address(destination):
+        _check_tokens(source, destination)
+    elif _where(job, job.source) == _where(job, job.destination):
         raise JobError(
             "source and destination are the same resource; name another source (source=images source.path=FOLDER) or "
             "another destination (destination=images destination.path=FOLDER)"
         )
 
 
-def _place(job: Job, end: End) -> tuple[Boss | None, object]:
-    if end.kind != "boss":
-        return None, None
+def _boss_of(job: Job, end: End) -> Boss | None:
+    return (getattr(end, "boss", None) or job.boss) if end.kind == "boss" else None
+
+
+def _address(boss: Boss) -> object:
+    """The same for the same BOSS, however it is written."""
+    return boss.root.resolve() if boss.root else (spelled_once(boss.host or "", boss.protocol), boss.config_file)
+
+
+def _where(job: Job, end: End) -> object:
+    """The channel and its level; a BOSS takes names in capitals for the same (boss-api 17)."""
     resource: Resource | None = getattr(end, "resource", None) or job.resource
-    where = (resource.collection, resource.experiment, resource.channel, resource.resolution) if resource else None
-    return getattr(end, "boss", None) or job.boss, where
+    return resource and (str(resource).lower(), resource.resolution)
+
+
+def _check_tokens(source: Boss, destination: Boss) -> None:
+    if source.embedded or destination.embedded:
+        return
+    tokens = [(boss.token_env, boss.token_file, boss.config_file) for boss in (source, destination)]
+    if tokens[0] == tokens[1]:
+        where = source.token_file or source.config_file or source.token_env
+        raise JobError(
+            f"source.boss: {source.host} and {destination.host} would both be sent the token in {where}. Give each its "
+            "own: source.boss.token_env=VARIABLE (one that is not set reads public data)"
+        )
 
 
 def _check_boss(boss: Boss, key: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from .errors import JobError
-from .geometry import ORIGIN, Box, Span, Vec
+from .geometry import Box, Span, Vec
 from .job import Interval, Job
 from .plans import Cut, Plan, fingerprint
 from .volume import WHOLE, Facts, Layout, UInt
@@ -28,7 +28,7 @@ def make_plan(job: Job, source: Facts, target: str, layout: Layout, dtype: UInt)
     """
     box = _extent(job, source)
     times = _times(job, source)
-    offset = _offset(job, box)
+    offset = _offset(job, box, layout)
     held = _Held(job, source, dtype, box.size)
     cut = held.first_fitting(_cuts(job, source, layout, held.itemsize, box, offset))
     timed = job.extent.t is not None or source.times.size > 1
@@ -76,12 +76,12 @@ def _times(job: Job, source: Facts) -> Span:
     return times
 
 
-def _offset(job: Job, box: Box) -> Vec:
+def _offset(job: Job, box: Box, layout: Layout) -> Vec:
     if job.offset == "auto":
         return Vec(*(max(0, -start) for start in box.start))
     offset = Vec(*job.offset) if job.offset is not None else Vec(0, 0, 0)
     first = box.start.plus(offset)
-    if min(first) < 0:
+    if min(first) < 0 and not layout.below_0:
         raise JobError(
             f"offset={job.offset and list(job.offset)}: the destination would start at {tuple(first)}, and coordinates "
             "below 0 cannot be stored. Use offset=auto, or one that shifts the volume far enough."
@@ -92,7 +92,7 @@ def _offset(job: Job, box: Box) -> Vec:
 def _cuts(job: Job, source: Facts, layout: Layout, itemsize: int, box: Box, offset: Vec) -> Iterator[Cut]:
     """Ways to cut the volume: the best first, then narrower bands, then thinner runs of planes."""
     lattice = layout.grid or source.grid or CUBOID
-    grid = Vec(*(-shift for shift in offset)) if layout.grid else ORIGIN
+    grid = Vec(*(-shift for shift in offset)) if layout.grid else source.corner
     block = job.blocks.on(lattice, itemsize)
     if block.volume > MAX_BLOCK:
         raise JobError(

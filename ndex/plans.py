@@ -147,6 +147,8 @@ class Plan(Sequence[Task]):
             offset=self.offset,
             stamp=self.stamp,
             block=self.cut.block,
+            voxel_size=self.source.voxel_size,
+            voxel_unit=self.source.voxel_unit,
         )
 
     def is_sampled(self, task: Task) -> bool:

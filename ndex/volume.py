@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import PlainSerializer, PlainValidator
 
-from .geometry import Box, Span, Vec
+from .geometry import ORIGIN, Box, Span, Vec
 
 Array = npt.NDArray[np.unsignedinteger]
 """Voxels, (z, y, x)."""
@@ -46,6 +46,8 @@ class Facts:
     times: Span = Span(0, 1)
     grid: Vec | None = None
     """Cuboids that requests had better be aligned to; None for a place without a grid."""
+    corner: Vec = ORIGIN
+    """A corner of that grid."""
     grain: Vec = Vec(1, 1, 1)
     """Smallest piece that can be read or written without touching its neighbours; WHOLE along an axis of which only
     all can be had at once. Image planes: (WHOLE, rows of a strip, 1)."""
@@ -69,6 +71,9 @@ class Volume:
     """Fingerprint of the job, to tell its own half-done work from foreign files."""
     block: Vec
     """Size of one request."""
+    voxel_size: tuple[float, float, float] | None = None
+    """As the source knows it, for a destination that is made anew; with `voxel_unit`."""
+    voxel_unit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,8 @@ class Layout:
     """Cuboids that requests had better be aligned to."""
     planes: bool = False
     """A task must bring whole planes: z runs of the full width and height, in bands from top to bottom."""
+    below_0: bool = False
+    """Coordinates may be negative."""
 
 
 class Writable(Protocol):

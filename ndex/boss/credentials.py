@@ -53,7 +53,16 @@ def find_credentials(boss: Boss, environ: Mapping[str, str] = os.environ) -> Cre
     host = section.get("host") or boss.host
     token, origin = _token(boss, section, environ)
     _check_token(token, origin)
-    return _checked(Credentials(protocol, host or "", token, origin))
+    return _checked(Credentials(protocol, spelled_once(host or "", protocol), token, origin))
+
+
+def spelled_once(host: str, protocol: str) -> str:
+    """The same text for the same host: in small letters, without what goes without saying."""
+    name, colon, port = host.strip().rstrip("/").lower().partition(":")
+    if name.startswith("["):  # an IPv6 address, which has colons of its own
+        return host.strip().rstrip("/").lower()
+    implied = {"https": "443", "http": "80"}.get(protocol)
+    return name.removesuffix(".") + (f"{colon}{port}" if port != implied else "")
 
 
 def _token(boss: Boss, section: Mapping[str, str], environ: Mapping[str, str]) -> tuple[str, str]:

@@ -116,6 +116,11 @@ class Cutouts(Calls):
             raise failure(answer, what, self._access)
 
 
+def fits_one_request(filter: Sequence[int]) -> bool:
+    """Whether a request can name all of these ids."""
+    return len(",".join(map(str, filter))) <= FILTER_LIMIT
+
+
 def _reading(channel: Channel, resolution: int, box: Box, t: int | None, iso: bool, filter: Sequence[int]) -> Build:
     def build(api: Any, url: str, token: str) -> requests.Request:
         from intern.service.boss.v1.volume import CacheMode
@@ -171,5 +176,5 @@ def _check_request(channel: Channel, box: Box, what: str, filter: Sequence[int] 
     counted = wire.request_bytes(box.shape, channel.dtype)
     if counted > wire.MAX_REQUEST_BYTES or box.voxels * channel.dtype.itemsize > wire.BLOSC_MAX:
         raise PermanentError(f"{what}: {counted:,} bytes are more than a BOSS takes at once. Use smaller blocks.")
-    if len(",".join(map(str, filter))) > FILTER_LIMIT:
+    if not fits_one_request(filter):
         raise PermanentError(f"{what}: a filter of {len(filter)} ids is too long for one request.")

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ..errors import JobError
-from ..geometry import Box, Span
+from ..geometry import Box, Span, Vec
 from ..job import Extent, Resource
 from ..volume import Volume
 from .hierarchy import Hierarchy
@@ -73,7 +73,10 @@ def check_channel(channel: Channel, experiment: Experiment, resource: Resource, 
             + (f" or {channel.base + 1}." if channel.base + 1 <= last else ".")
         )
     if resource.iso:
-        raise JobError("resource.iso=true is for reading: what is written that way can never be read back.")
+        raise JobError(
+            "resource.iso=true is for reading: what is written that way can never be read back. From BOSS to BOSS, "
+            "give source.resource.iso=true instead."
+        )
 
 
 def check_experiment(experiment: Experiment, resource: Resource, volume: Volume) -> None:
@@ -110,8 +113,9 @@ def check_frame(frame: CoordinateFrame, experiment: Experiment, resource: Resour
 
 
 def level_box(frame: CoordinateFrame, hierarchy: Hierarchy, level: int) -> Box:
-    """What can be addressed at a level: every start is checked against that of level 0 (boss-api 7.2, 17)."""
-    return Box(frame.box.start, hierarchy.extent(level))
+    """What can be addressed at a level: every start is checked against that of level 0 (boss-api 7.2, 17), and
+    coordinates below 0, which a frame may have, are not to be had (4.4)."""
+    return Box(Vec(*(max(0, start) for start in frame.box.start)), hierarchy.extent(level))
 
 
 def check_readable(frame: CoordinateFrame, experiment: Experiment, channel: Channel, resource: Resource) -> None:

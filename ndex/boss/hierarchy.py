@@ -37,6 +37,10 @@ class Hierarchy:
         """Where `level` ends. Halving with ceiling again and again is dividing with ceiling once."""
         return Vec(*(-(-stop // factor) for stop, factor in zip(self.stop, self.factors(level), strict=True)))
 
+    def at_level_0(self, shift: Vec, level: int) -> Vec:
+        """A shift in voxels of `level`, in those of level 0."""
+        return Vec(*(n * factor for n, factor in zip(shift, self.factors(level), strict=True)))
+
     def voxel_size_at(self, level: int) -> tuple[float, float, float]:
         x, y, z = (size * factor for size, factor in zip(self.voxel_size, self.factors(level), strict=True))
         return x, y, z

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
 
 from ..errors import JobError, Missing
 from ..geometry import Box, Vec
-from ..job import Resource
+from ..job import Resource, Unit
 from ..volume import Volume
 from .client import BossClient
 from .fitting import channel_kind, check_channel, check_experiment, check_frame
@@ -120,18 +121,32 @@ def _frame(resource: Resource, volume: Volume) -> CoordinateFrame:
     """As large as the volume, unless the job gives bounds. From its first voxel on, not from 0: a later download of
     "everything" brings what was uploaded, and no empty planes before it. A BOSS compares starts with that of level 0
     at every level, so the start is not scaled (boss-api 17)."""
-    if resource.voxel_size is None:
-        raise JobError(
-            f"resource.voxel_size is needed to create the coordinate frame {frame_name(resource)}: "
-            f"[x, y, z] in {resource.voxel_unit}."
-        )
-    level0 = Hierarchy(Vec(0, 0, 0), resource.voxel_size, _is_isotropic(resource.voxel_size))
+    size, unit = _voxel(resource, volume)
+    level0 = Hierarchy(Vec(0, 0, 0), size, _is_isotropic(size))
     factors = level0.factors(resource.resolution)
     edges = zip(volume.box.start, volume.box.stop, factors, strict=True)
     needed = [(start, stop * factor) for start, stop, factor in edges]
     given = (resource.frame.x, resource.frame.y, resource.frame.z)
+    for axis, bounds in zip("xyz", given, strict=True):
+        if bounds is not None and bounds[0] < 0:
+            raise JobError(f"resource.frame.{axis}={list(bounds)}: a BOSS cannot address coordinates below 0.")
     x, y, z = (bounds or computed for bounds, computed in zip(given, needed, strict=True))
-    return CoordinateFrame(frame_name(resource), Box.of(x, y, z), resource.voxel_size, resource.voxel_unit)
+    return CoordinateFrame(frame_name(resource), Box.of(x, y, z), size, unit)
+
+
+def _voxel(resource: Resource, volume: Volume) -> tuple[tuple[float, float, float], str]:
+    """Size and unit of a voxel of level 0: as given, else that of the source."""
+    if resource.voxel_size is not None:
+        return resource.voxel_size, resource.voxel_unit
+    known = volume.voxel_size is not None and volume.voxel_unit in get_args(Unit)
+    if not known or resource.resolution > 0:
+        raise JobError(
+            f"resource.voxel_size is needed to create the coordinate frame {frame_name(resource)}: "
+            f"[x, y, z] in {resource.voxel_unit}, at resolution 0."
+        )
+    assert volume.voxel_size is not None
+    assert volume.voxel_unit is not None
+    return volume.voxel_size, volume.voxel_unit
 
 
 def _is_isotropic(voxel_size: tuple[float, float, float]) -> bool:

@@ -1,0 +1,101 @@
+"""What reading from and writing to a BOSS share: one channel at one resolution, looked up when it is needed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ...boss.client import BossClient
+from ...boss.concurrent import for_each
+from ...boss.hierarchy import CUBOID
+from ...boss.records import Channel
+from ...boss.resources import Found, Site, look, require_site
+from ...errors import JobError
+from ...geometry import Box, Tiling, Vec
+from ...job import Boss, Job, Resource
+from ...volume import Array, Piece
+
+
+class Level:
+    """One channel of a BOSS at one resolution."""
+
+    def __init__(self, job: Job, boss: Boss | None, resource: Resource | None) -> None:
+        """`boss` and `resource` are the end's own; None: the job's."""
+        found = resource or job.resource
+        if found is None:
+            raise JobError("resource is not set: give resource.collection, resource.experiment and resource.channel.")
+        self._job = job
+        self._boss = boss or job.boss
+        self._resource = found
+        self._block: Vec | None = None
+        self._lock = threading.RLock()
+        self._open: BossClient | None = None
+        self._known: Found | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self._resource} at resolution {self._resource.resolution} on {self._host}"
+
+    @property
+    def identity(self) -> str:
+        """With the folder in place of an embedded BOSS's address, which is another one each time; in small letters,
+        because a BOSS takes capitals in a name for the same (boss-api 17)."""
+        root = self._boss.root
+        host = Path(os.path.normcase(root.resolve())).as_posix() if root else self._client.host
+        return f"boss://{host}/{str(self._resource).lower()}/{self._resource.resolution}"
+
+    def read(self, box: Box, t: int) -> Piece:
+        """The voxels of `box`, fetched as several cutouts at once."""
+        site = self._site()
+        array: Array = np.empty(box.shape, site.channel.dtype)
+
+        def fetch(block: Box) -> None:
+            array[box.slices(block)] = self._cutout(*self._where(site, block, t))
+
+        self._each_block(box, site, fetch)
+        return Piece(array)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._open:
+                self._open.close()
+
+    @property
+    def _host(self) -> str:
+        return f"the embedded BOSS in {self._boss.root}" if self._boss.root else self._client.host
+
+    @property
+    def _client(self) -> BossClient:
+        with self._lock:
+            if self._open is None:
+                self._open = BossClient.connect(self._boss, self._job.retry)
+            return self._open
+
+    def _found(self, client: BossClient) -> Found:
+        """What exists; asked for once, with the patience of `client`."""
+        with self._lock:
+            if self._known is None:
+                self._known = self._look(client)
+            return self._known
+
+    def _look(self, client: BossClient) -> Found:
+        return look(client, self._resource)
+
+    def _site(self) -> Site:
+        return require_site(self._found(self._client), self._resource, self._host)
+
+    def _cutout(self, channel: Channel, resolution: int, box: Box, t: int | None) -> Array:
+        return self._client.get_cutout(channel, resolution, box, t)
+
+    def _where(self, site: Site, box: Box, t: int) -> tuple[Channel, int, Box, int | None]:
+        """What a cutout is named by. Its time sample only where there are several, or the job speaks of them."""
+        timed = site.experiment.time_samples > 1 or self._job.extent.t is not None
+        return site.channel, self._resource.resolution, box, t if timed else None
+
+    def _each_block(self, box: Box, site: Site, work: Callable[[Box], None]) -> None:
+        block = self._block or self._job.blocks.on(CUBOID, site.channel.dtype.itemsize)
+        for_each(work, Tiling(box, block), self._job.parallel.requests)
