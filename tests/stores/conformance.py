@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import render_ws
 
 from ndex.geometry import ORIGIN, Box, Span, Tiling, Vec
 from ndex.job import Boss, End, Job, Resource, Retry
 from ndex.server.process import TOKEN_ENV, running
-from ndex.stores import boss, images, open_destination
+from ndex.stores import boss, images, open_destination, render
 from ndex.volume import Array, Volume, Writable
 
 BOX = Box.of((0, 530), (0, 40), (10, 40))
@@ -70,6 +71,17 @@ def _images(folder: Path) -> Iterator[Callable[[], Job]]:
 
 
 CASES = {"boss": Case(_boss), "images": Case(_images)}
+
+
+@contextmanager
+def _render(folder: Path) -> Iterator[Job]:
+    with render_ws.serving(painted=render_ws.painted(voxels("uint8"), BOX)) as service:
+        source = render.Source(url=service.url, owner="optics", project="p1", stack="painted")
+        yield Job(boss=Boss(host="nowhere"), source=source, destination=images.Destination(path=str(folder)))
+
+
+READ_ONLY: dict[str, Callable[[Path], AbstractContextManager[Job]]] = {"render": _render}
+"""Kinds that cannot be written. Given an empty folder: a job whose source has `voxels("uint8")` in BOX."""
 
 
 def voxels(dtype: str, seed: int = 0) -> Array:

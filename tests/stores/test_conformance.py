@@ -8,15 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conformance import BOX, CASES, HalfWay, odd_boxes, prepared, tasks, volume, voxels, write_task, written
+from conformance import BOX, CASES, READ_ONLY, HalfWay, odd_boxes, prepared, tasks, volume, voxels, write_task, written
 
 from ndex.errors import JobError
 from ndex.geometry import Span
 from ndex.job import Job
 from ndex.stores import KINDS, module_of, open_destination, open_source, settings_of
 
+WRITABLE = [kind for kind in KINDS if settings_of(kind, "destination")]
 
-@pytest.fixture(scope="module", params=KINDS)
+
+@pytest.fixture(scope="module", params=WRITABLE)
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Job]]:
     """A function that makes a job with a new place of this kind at both ends. A kind without a case fails here."""
     with CASES[request.param].places(tmp_path_factory.mktemp(request.param)) as places:
@@ -149,3 +151,35 @@ def test_a_worker_in_another_process_is_only_told_what_to_expect(job: Job) -> No
         assert worker.holds(task, 0)
         worker.close()
     np.testing.assert_array_equal(open_source(job).read(BOX, 0).array, array)
+
+
+@pytest.fixture(scope="module", params=[kind for kind in KINDS if kind not in WRITABLE])
+def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
+    """A job that reads `voxels("uint8")` from a place of a kind that cannot be written."""
+    with READ_ONLY[request.param](tmp_path_factory.mktemp(request.param)) as job:
+        yield job
+
+
+def test_what_can_only_be_read_is_read(filled: Job) -> None:
+    array, source = voxels("uint8"), open_source(filled)
+    facts = source.facts()
+    assert (facts.dtype, facts.times) == (np.uint8, Span(0, 1))
+    assert facts.box.contains(BOX)
+    assert facts == open_source(filled).facts()
+    assert facts.label
+    assert min(facts.grain) > 0
+    with ThreadPoolExecutor(4) as pool:
+        for box, piece in zip(boxes := odd_boxes(12), pool.map(lambda box: source.read(box, 0), boxes), strict=True):
+            assert (piece.filled, piece.array.dtype) == ((), np.uint8)
+            np.testing.assert_array_equal(piece.array, array[BOX.slices(box)])
+            piece.array[...] = 0
+        np.testing.assert_array_equal(source.read(BOX, 0).array, array)
+
+
+def test_only_settings_travel_to_what_can_only_be_read(filled: Job) -> None:
+    again = pickle.loads(pickle.dumps(filled))
+    assert (again, hash(again)) == (filled, hash(filled))
+    for _ in range(2):
+        store = open_source(again)
+        np.testing.assert_array_equal(store.read(BOX, 0).array, voxels("uint8"))
+        store.close()
