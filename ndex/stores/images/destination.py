@@ -39,7 +39,7 @@ class ImageDestination:
     Names, and the mark by which a job knows its own files, depend on the whole volume: `expect` comes first.
     """
 
-    layout = Layout(planes=True)
+    layout = Layout(planes=True, below_0=True)
 
     def __init__(self, job: Job, settings: Destination) -> None:
         self._job, self._settings = job, settings
