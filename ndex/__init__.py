@@ -48,9 +48,12 @@ def plan(job: Job) -> Plan:
 def run(job: Job, listeners: Sequence[Listener] = (), stop: threading.Event | None = None) -> Result:
     """Do what `job.action` says, and say how it ended.
 
-    `listeners` are called with every event (`ndex.events`); once `stop` is set no further task is begun.
+    `listeners` are called with every event (`ndex.events`), `job.notify` is told as well; once `stop` is set no further
+    task is begun.
     Raises NdexError when the job is wrong or an end cannot be reached before the first task.
     """
+    from .notifications import notifications
     from .runner import run as run_job
 
-    return run_job(job, listeners, stop)
+    with notifications(job) as told:
+        return run_job(job, (*listeners, *told), stop)

@@ -12,6 +12,7 @@ from types import FrameType
 from .errors import NdexError
 from .events import Listener, Note, Result
 from .job import Job
+from .notifications import notifications
 from .report import log, screen, write_result
 from .runner import run
 
@@ -23,8 +24,8 @@ def execute(job: Job, output: Path | None) -> int:
     """
     show = screen(job.report.format)
     try:
-        with _interruptible(show) as stop:
-            result = run(job, (show, log), stop)
+        with _interruptible(show) as stop, notifications(job) as told:
+            result = run(job, (show, log, *told), stop)
     except NdexError as error:
         _keep(Result(job.name, job.action, 2, error=str(error)), output)
         raise

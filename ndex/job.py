@@ -200,6 +200,19 @@ class Notify:
     """Who is told; `none` or `slack`."""
 
     kind: Literal["none", "slack"] = "none"
+    channel: str = ""
+    """Name or ID of the Slack channel."""
+    mention: str | None = None
+    """Who is called when a job fails: `here`, `channel`, or the ID of a member."""
+    token_env: str = "SLACK_TOKEN"
+    """Environment variable that holds the token."""
+    token_file: Path | None = None
+    base_url: str | None = None
+    """null: Slack's own."""
+
+    def __post_init__(self) -> None:
+        if self.kind == "slack" and not self.channel:
+            raise ValueError("channel is not set: name the Slack channel")
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ INSISTING = "<must be given>"
 NAMES = frozenset(["collection", "experiment", "channel", "name"])
 """Keys whose value is a name in a BOSS, which may look like a number."""
 SECRET = re.compile(r"(^|_)(token|password|passwd|secret)(_(?!env$|file$)|$)", re.IGNORECASE)
-TOKEN = re.compile(r"[0-9a-f]{40}", re.IGNORECASE)
-"""What the tokens of a BOSS look like (boss-api 2)."""
+TOKEN = re.compile(r"[0-9a-f]{40}|xox[a-z]-.+", re.IGNORECASE)
+"""What the tokens of a BOSS (boss-api 2) and of Slack look like."""
 
 
 def read_job_file(path: Path) -> tuple[str, DictConfig]:
@@ -68,9 +68,10 @@ def refuse_code_and_secrets(values: object, place: str = "") -> None:
         if name == "_target_":
             raise JobError(f"{place}{key}: a job names no code; source.kind and destination.kind choose what is run")
         if value is not None and (SECRET.search(name) or (name == "token_env" and TOKEN.fullmatch(str(value)))):
+            group, variable = ("notify", "SLACK_TOKEN") if key.startswith("notify.") else ("boss", "BOSS_TOKEN")
             raise JobError(
-                f"{place}{key}: a secret must not stand in a job or on the command line, whence it gets into files. "
-                "Set the environment variable BOSS_TOKEN (boss.token_env names another one) or give boss.token_file"
+                f"{place}{key}: a secret must not stand in a job or on the command line, whence it gets into files. Set "
+                f"the environment variable {variable} ({group}.token_env names another one) or give {group}.token_file"
             )
 
 
