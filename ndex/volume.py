@@ -46,13 +46,13 @@ class Facts:
     times: Span = Span(0, 1)
     grid: Vec | None = None
     """Cuboids that requests had better be aligned to; None for a place without a grid."""
-    corner: Vec = ORIGIN
-    """A corner of that grid."""
     grain: Vec = Vec(1, 1, 1)
     """Smallest piece that can be read or written without touching its neighbours; WHOLE along an axis of which only
     all can be had at once. Image planes: (WHOLE, rows of a strip, 1)."""
     voxel_size: tuple[float, float, float] | None = None
     voxel_unit: str | None = None
+    corner: Vec = ORIGIN
+    """Of the grid, in the coordinates of the place."""
 
 
 @dataclass(frozen=True)

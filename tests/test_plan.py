@@ -1,6 +1,7 @@
 """Plans: pure, lazy, disjoint, covering, within the memory budget."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,33 @@ def test_too_little_memory_is_refused_with_what_would_be_enough() -> None:
     assert (
         plan_of(facts(Box.of((0, 4096), (0, 4096), (0, 16)), grain=PNG), parallel=Parallel(memory=enough)).workers == 1
     )
+
+
+@pytest.mark.parametrize("offset", [(0, 0, 0), (100, -37, 5), (512, 1024, 16)])
+@pytest.mark.parametrize("dtype", ["uint8", "uint64"])
+def test_from_grid_to_grid_requests_follow_that_of_the_destination(offset: tuple[int, int, int], dtype: str) -> None:
+    box = Box.of((3, 5000), (40, 4100), (9, 70))
+    source = facts(box, dtype, grid=Vec(512, 512, 16))
+    plan = plan_of(source, BOSS, offset=offset, parallel=Parallel(memory=1 << 30, n_jobs=2))
+    there = box.shift(Vec(*offset))
+    for task in plan:
+        for block in (block for slab in plan.slabs(task) for block in plan.blocks(slab)):
+            stored = block.shift(plan.offset)
+            for (start, stop), (first, last), cell in zip(
+                (stored.x, stored.y, stored.z), (there.x, there.y, there.z), (512, 512, 16), strict=True
+            ):
+                assert start % cell == 0 or start == first
+                assert stop % cell == 0 or stop == last
+    assert len(plan) == plan_of(source, BOSS, parallel=Parallel(memory=1 << 30)).total or offset == (100, -37, 5)
+    assert plan.workers == 2
+    assert plan.worker_memory <= 1 << 29
+
+
+def test_where_only_the_source_has_a_grid_its_corner_counts() -> None:
+    shifted = replace(facts(Box.of((-90, 900), (0, 90), (-3, 40)), grid=Vec(512, 512, 16)), corner=Vec(-90, 5, -3))
+    plan = plan_of(shifted, replace(PLANES, below_0=True))
+    assert [str(task.box.z) for task in plan] == ["-3:13", "13:29", "29:40"]
+    assert plan.volume.box == shifted.box
 
 
 def test_a_plan_of_a_quadrillion_voxels_is_arithmetic() -> None:
