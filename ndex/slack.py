@@ -108,7 +108,9 @@ def _reason(error: Exception) -> str:
     from slack_sdk.errors import SlackApiError
 
     if isinstance(error, SlackApiError):
-        return " ".join(f"it answered {error.response['error']}".split())
+        data = error.response.data
+        said = data.get("error") if isinstance(data, dict) else None
+        return " ".join(f"it answered {said or error.response.status_code}".split())
     return f"{type(error).__name__}: {getattr(error, 'reason', None) or 'no answer'}"
 
 
