@@ -138,7 +138,6 @@ def test_from_grid_to_grid_requests_follow_that_of_the_destination(offset: tuple
             ):
                 assert start % cell == 0 or start == first
                 assert stop % cell == 0 or stop == last
-    assert len(plan) == plan_of(source, BOSS, parallel=Parallel(memory=1 << 30)).total or offset == (100, -37, 5)
     assert plan.workers == 2
     assert plan.worker_memory <= 1 << 29
 
