@@ -26,7 +26,7 @@ class TestWriting:
     def test_tiff_that_others_read(
         self, tmp_path: Path, dtype: Any, compression: Any, rows: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("ndex.stores.images.growing_tiff.STRIP", 10 * 70 * np.dtype(dtype).itemsize)
+        monkeypatch.setattr("ndex.stores.images.strips.STRIP", 10 * 70 * np.dtype(dtype).itemsize)
         array = noise(4, 43, 70, dtype=dtype)
         store = ready(Destination(path=str(tmp_path), compression=compression), volume_of(WRITTEN, dtype))
         write(store, WRITTEN, array, rows)
@@ -70,7 +70,7 @@ class TestWriting:
 
     def test_a_large_plane_is_a_bigtiff(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("ndex.stores.images.growing_tiff.CLASSIC_LIMIT", 1000)
-        monkeypatch.setattr("ndex.stores.images.growing_tiff.STRIP", 700)
+        monkeypatch.setattr("ndex.stores.images.strips.STRIP", 700)
         store = ready(Destination(path=str(tmp_path)), volume_of(WRITTEN))
         write(store, WRITTEN, noise(4, 43, 70))
         with tifffile.TiffFile(next(tmp_path.iterdir())) as tiff:

@@ -8,24 +8,14 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable
 from typing import IO
-
-import imagecodecs
-import numpy as np
 
 from ...geometry import Span
 from ...volume import Array
-from .deflate import compress
 from .plane import Header
 from .settings import Compression
+from .strips import CODES, StripCutter
 
-STRIP = 128 << 10
-"""Bytes aimed at by a strip: small enough to read few rows, large enough for deflate."""
-CODES = {"none": 1, "deflate": 8, "zstd": 50000}
-HORIZONTAL = 2
-"""Predictor: differences to the left neighbour. For images; labels compress as well without, and few readers know it
-for 32 and 64 bits."""
 SHORT, LONG, RATIONAL, ASCII, LONG8 = 3, 4, 5, 2, 16
 FORMATS = {SHORT: "H", LONG: "I", LONG8: "Q", RATIONAL: "I"}
 CLASSIC_LIMIT = (1 << 32) - (1 << 24)
@@ -37,40 +27,22 @@ class GrowingTiff:
 
     def __init__(self, file: IO[bytes], header: Header, compression: Compression, note: dict[str, object]) -> None:
         self._file, self._header, self._compression, self._note = file, header, compression, note
-        row = header.width * header.dtype.itemsize
-        self._rows = max(1, min(header.height, STRIP // row))
-        self._predictor = HORIZONTAL if compression != "none" and header.dtype.itemsize <= 2 else 1
-        self._encode = _encoder(compression)
+        self._cutter = StripCutter(header, compression)
         # A deflate stream may be a little larger than what it holds.
-        self._big = header.height * row * 1.01 > CLASSIC_LIMIT
-        self._rest = np.empty((0, header.width), header.dtype)
+        self._big = header.height * header.width * header.dtype.itemsize * 1.01 > CLASSIC_LIMIT
         self._strips: list[Span] = []
         file.write(struct.pack("<2sHHHQ", b"II", 43, 8, 0, 0) if self._big else struct.pack("<2sHI", b"II", 42, 0))
 
     def append(self, rows: Array) -> None:
-        if len(self._rest):
-            missing = self._rows - len(self._rest)
-            self._rest = np.concatenate([self._rest, rows[:missing]])
-            rows = rows[missing:]
-            if len(self._rest) == self._rows:
-                self._write_strip(self._rest)
-                self._rest = self._rest[:0]
-        whole = len(rows) - len(rows) % self._rows
-        for start in range(0, whole, self._rows):
-            self._write_strip(rows[start : start + self._rows])
-        if whole < len(rows):
-            self._rest = rows[whole:].copy()
+        for strip in self._cutter.append(rows):
+            self._write_strip(strip)
 
     def finish(self) -> None:
-        if len(self._rest):
-            self._write_strip(self._rest)
+        for strip in self._cutter.finish():
+            self._write_strip(strip)
         self._write_directory()
 
-    def _write_strip(self, rows: Array) -> None:
-        pixels = np.ascontiguousarray(rows)
-        if self._predictor == HORIZONTAL:
-            pixels = imagecodecs.delta_encode(pixels, axis=-1)
-        data = self._encode(pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes())
+    def _write_strip(self, data: bytes) -> None:
         start = self._file.tell()
         self._file.write(data)
         self._strips.append(Span(start, start + len(data)))
@@ -87,13 +59,13 @@ class GrowingTiff:
             (270, ASCII, json.dumps({"ndex": self._note}).encode("ascii") + b"\0"),
             (273, word, [strip.start for strip in self._strips]),
             (277, SHORT, [1]),
-            (278, LONG, [self._rows]),
+            (278, LONG, [self._cutter.rows]),
             (279, word, [strip.size for strip in self._strips]),
             (282, RATIONAL, [1, 1]),
             (283, RATIONAL, [1, 1]),
             (296, SHORT, [1]),  # no unit
             (305, ASCII, b"ndex\0"),
-            (317, SHORT, [self._predictor]),
+            (317, SHORT, [self._cutter.predictor]),
             (339, SHORT, [1]),  # unsigned integers
         ]
 
@@ -116,9 +88,3 @@ class GrowingTiff:
         start = self._file.tell()
         self._file.write(bytes(start % 2) + data)
         return start + start % 2
-
-
-def _encoder(compression: Compression) -> Callable[[bytes], bytes]:
-    if compression == "zstd":
-        return lambda data: bytes(imagecodecs.zstd_encode(data, level=1))
-    return compress if compression == "deflate" else bytes
