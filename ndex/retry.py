@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import stamina
+from urllib3.exceptions import InvalidHeader
+from urllib3.util import Retry as Headers
 
 from .errors import ServerError, TransientError
 from .job import Retry
@@ -44,3 +46,13 @@ def with_retry(policy: Retry, work: Callable[[], T]) -> T:
         with attempt:
             return work()
     raise AssertionError("stamina re-raises the last error")
+
+
+def seconds_to_wait(retry_after: str | None) -> float | None:
+    """Seconds of a `Retry-After` header, which holds a number or a date; None for anything else."""
+    if not retry_after:
+        return None
+    try:
+        return float(Headers().parse_retry_after(retry_after))
+    except (InvalidHeader, ValueError, OverflowError):
+        return None

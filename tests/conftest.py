@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import s3_server
+
+os.environ.update(s3_server.SETTINGS)
 
 ENV_FILE = Path(__file__).parents[1] / ".env"
 

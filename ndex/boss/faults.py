@@ -9,8 +9,7 @@ from typing import Any
 
 import requests
 import urllib3
-from urllib3.exceptions import InvalidHeader, NewConnectionError
-from urllib3.util import Retry
+from urllib3.exceptions import NewConnectionError
 
 from ..errors import (
     AccessError,
@@ -23,6 +22,7 @@ from ..errors import (
     TransientError,
     Unreachable,
 )
+from ..retry import seconds_to_wait
 from .credentials import PUBLIC, Credentials
 
 NOT_FOUND = 4000
@@ -147,16 +147,6 @@ def interruption(error: Exception, what: str, access: Credentials) -> NdexError:
     if isinstance(error, (requests.exceptions.Timeout, urllib3.exceptions.ReadTimeoutError)):
         return TransientError(f"{what}: {access.host} did not answer in time.")
     return TransientError(f"{what}: the connection to {access.host} broke ({type(error).__name__}).")
-
-
-def seconds_to_wait(retry_after: str | None) -> float | None:
-    """Seconds of a `Retry-After` header, which holds a number or a date; None for anything else."""
-    if not retry_after:
-        return None
-    try:
-        return float(Retry().parse_retry_after(retry_after))
-    except (InvalidHeader, ValueError, OverflowError):
-        return None
 
 
 def _told(answer: Answer, access: Credentials) -> str:

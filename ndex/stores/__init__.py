@@ -14,7 +14,7 @@ from types import ModuleType
 from ..job import End, Job
 from ..volume import Readable, Writable
 
-KINDS = ("boss", "images", "render")
+KINDS = ("boss", "images", "render", "s3")
 
 
 def module_of(kind: str) -> ModuleType:

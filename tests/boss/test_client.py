@@ -13,7 +13,6 @@ from conftest import ATTEMPTS, TOKEN
 from scripted import Reply, Scripted, Seen, page, refusal, told
 
 from ndex.boss.client import BossClient
-from ndex.boss.faults import seconds_to_wait
 from ndex.boss.records import Channel, Collection, CoordinateFrame, Experiment
 from ndex.errors import (
     AccessError,
@@ -26,6 +25,7 @@ from ndex.errors import (
     TransientError,
 )
 from ndex.geometry import Box
+from ndex.retry import seconds_to_wait
 
 COLLECTION = {"name": "lab", "public": False, "description": "", "experiments": ["run7"], "creator": "labuser"}
 FRAME = {

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import render_ws
+import s3_server
 
 from ndex.geometry import ORIGIN, Box, Span, Tiling, Vec
 from ndex.job import Boss, End, Job, Resource, Retry
 from ndex.server.process import TOKEN_ENV, running
-from ndex.stores import boss, images, open_destination, render
+from ndex.stores import boss, images, open_destination, render, s3
 from ndex.volume import Array, Volume, Writable
 
 BOX = Box.of((0, 530), (0, 40), (10, 40))
@@ -70,7 +71,17 @@ def _images(folder: Path) -> Iterator[Callable[[], Job]]:
     yield _numbered_jobs(settings, Boss(host="nowhere"))
 
 
-CASES = {"boss": Case(_boss), "images": Case(_images)}
+@contextmanager
+def _s3(folder: Path) -> Iterator[Callable[[], Job]]:
+    keys = {
+        "path": f"s3://{s3_server.new_bucket('conformance')}/{{channel}}",
+        "pattern": "{channel}_%04d.tif",
+        "endpoint_url": s3_server.endpoint(),
+    }
+    yield _numbered_jobs(lambda name: (s3.Source(**keys), s3.Destination(**keys)), Boss(host="nowhere"))
+
+
+CASES = {"boss": Case(_boss), "images": Case(_images), "s3": Case(_s3)}
 
 
 @contextmanager

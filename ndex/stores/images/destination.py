@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,13 +11,13 @@ from functools import partial
 import numpy as np
 
 from ...errors import JobError, PermanentError
-from ...files import Folder
+from ...files import Place, place_at
 from ...geometry import Box, Vec
 from ...job import Job
 from ...retry import with_retry
 from ...volume import Layout, Pause, Piece, Say, UInt, Volume
 from .formats import open_plane, read_plane
-from .listing import CHECKED, THREADS, identity_of, spread
+from .listing import CHECKED, THREADS, identity_of, names_in, spread
 from .output import PlaneWriter
 from .pattern import Number, Pattern, parse, split, with_channel
 from .plane import Header
@@ -45,13 +44,15 @@ class ImageDestination:
         self._job, self._settings = job, settings
         channel = job.resource.channel if job.resource else None
         below, self._pattern = _parsed(settings.pattern, channel)
-        folder = Folder.named(with_channel(settings.path, channel, "destination.path"), "destination.path")
-        self._folder = Folder(folder.path / below, folder.key)
+        path = with_channel(settings.path, channel, "destination.path")
+        self._folder = place_at(path, "destination.path", settings.access).below(below)
         names = str(self._pattern or f"{_prefix(job)}_x*_y*_z{{z}}.tif")
         self._is_png = names.lower().endswith(".png")
         self._volume: Volume | None = None
         self._names = self._pattern
-        self.label = str(self._folder.path / (settings.pattern or names).rpartition("/")[2])
+        self._listed: frozenset[str] = frozenset()
+        """Files that were there when the job began: a bucket is not asked for each of them again."""
+        self.label = self._folder.where((settings.pattern or names).rpartition("/")[2])
         self.identity = identity_of(self._folder, names, z_step=settings.z_step if settings.z_step > 1 else None)
 
     def accepts(self, dtype: UInt) -> UInt:
@@ -68,10 +69,10 @@ class ImageDestination:
     def check(self, volume: Volume) -> list[str]:
         self.expect(volume)
         self._check_names(volume)
-        nearest = self._folder.check_writable()
-        exists = self._folder.exists()
+        with_retry(self._job.retry, self._folder.check_writable)
+        exists = with_retry(self._job.retry, self._folder.exists)
         left = volume.box.size.z * volume.times.size - (self._own_files(volume) if exists else 0)
-        self._check_room(left, volume, shutil.disk_usage(nearest).free)
+        self._check_room(left, volume)
         lines = [] if exists else [f"folder {self._folder}"]
         if left:
             form = "PNG" if self._is_png else f"TIFF (compression: {self._settings.compression})"
@@ -90,7 +91,8 @@ class ImageDestination:
         volume = self._prepared()
         names = [self._name(z, t) for z in range(*box.z)]
         self._check_own(names, volume)
-        planes = PlaneWriter(self._folder, names, box, volume, None if self._is_png else self._settings.compression)
+        compression = None if self._is_png else self._settings.compression
+        planes = PlaneWriter(self._folder, names, box, volume, compression, self._job.retry)
         try:
             yield planes
             planes.publish()
@@ -112,10 +114,10 @@ class ImageDestination:
         return ()
 
     def holds(self, box: Box, t: int) -> bool:
-        return all(self._folder.holds(self._name(z, t)) for z in range(*box.z))
+        return all(name in self._listed or self._holds(name) for name in (self._name(z, t) for z in range(*box.z)))
 
     def close(self) -> None:
-        """Nothing is kept open between two calls."""
+        self._folder.close()
 
     def _prepared(self) -> Volume:
         if self._volume is None:
@@ -146,12 +148,13 @@ class ImageDestination:
                 "lost. Give another destination.path."
             )
 
-    def _check_room(self, planes: int, volume: Volume, free: int) -> None:
+    def _check_room(self, planes: int, volume: Volume) -> None:
         """Raises JobError only where no compression would help: how well it does is known afterwards."""
+        free = self._folder.room()
         plain = planes * volume.box.size.x * volume.box.size.y * volume.dtype.itemsize
         packed = self._is_png or self._settings.compression != "none"
         needed = plain // SQUEEZE if packed else plain
-        if needed > free:
+        if free is not None and needed > free:
             raise JobError(
                 f"destination.path={self._folder}: at least {needed / 2**30:,.1f} GiB are needed, and "
                 f"{free / 2**30:,.1f} GiB are free. Make room, or choose another disk."
@@ -160,9 +163,9 @@ class ImageDestination:
     def _own_files(self, volume: Volume) -> int:
         """How many files of this volume are there from an earlier run of this job. Raises JobError when one of them
         is foreign; of very many files, only a sample is looked at, the others when it is their turn."""
-        present = set(self._folder.names())
+        self._listed = frozenset(names_in(self._folder, self._job.retry))
         planes = ((z, t) for t in range(*volume.times) for z in range(*volume.box.z))
-        found = [name for z, t in planes if (name := self._name(z, t)) in present]
+        found = [name for z, t in planes if (name := self._name(z, t)) in self._listed]
         with ThreadPoolExecutor(THREADS) as pool:
             chosen = spread(found, CHECKED)
             stamps = pool.map(self._stamp, chosen)
@@ -174,16 +177,27 @@ class ImageDestination:
     def _check_own(self, names: Sequence[str], volume: Volume) -> None:
         """Once more and for every file: something may have come since `check`."""
         for name in () if self._settings.overwrite else names:
-            if self._folder.holds(name) and self._stamp(name) != volume.stamp:
+            if self._holds(name) and self._stamp(name) != volume.stamp:
                 raise PermanentError(f"{self._folder}: {_foreign(name)}")
+
+    def _holds(self, name: str) -> bool:
+        return with_retry(self._job.retry, partial(self._folder.holds, name))
 
     def _stamp(self, name: str) -> str | None:
         """Of the job that wrote a file; None for files of others, whatever they are."""
         try:
-            with open_plane(self._folder, name) as plane:
-                return plane.stamp
+            return with_retry(self._job.retry, partial(_stamp_of, self._folder, name))
         except PermanentError:
             return None
+
+
+def _stamp_of(folder: Place, name: str) -> str | None:
+    """As the place keeps it, else as the file does."""
+    kept = folder.stamp_of(name)
+    if kept is not None:
+        return kept
+    with open_plane(folder, name) as plane:
+        return plane.stamp
 
 
 def default_pattern(prefix: str, volume: Volume, z_step: int) -> Pattern:

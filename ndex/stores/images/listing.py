@@ -1,16 +1,19 @@
-"""Which file is which plane: a folder listed once, its names understood."""
+"""Which file is which plane: a place listed once, its names understood."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from itertools import islice, pairwise
 from math import gcd
 
 from ...errors import JobError, Missing
-from ...files import Folder
+from ...files import Place
 from ...geometry import Span
+from ...job import Retry
+from ...retry import with_retry
 from .pattern import Pattern, natural
 
 SUFFIXES = (".tif", ".tiff", ".png")
@@ -52,12 +55,12 @@ class Listing:
                     yield t, Span(before + 1, after)
 
 
-def list_planes(folder: Folder, pattern: Pattern | str | None, z_step: int, key: str) -> Listing:
+def list_planes(folder: Place, pattern: Pattern | str | None, z_step: int, key: str, retry: Retry) -> Listing:
     """The files of a folder that `pattern` names: by the number in the name, or, for a glob or None, by their order.
 
     Raises Missing when there is none, JobError when two files have the same number or the numbers do not fit `z_step`.
     """
-    found = folder.names()
+    found = names_in(folder, retry)
     if isinstance(pattern, Pattern):
         names = _numbered(found, pattern, z_step, key)
     else:
@@ -66,6 +69,18 @@ def list_planes(folder: Folder, pattern: Pattern | str | None, z_step: int, key:
     if not names:
         raise Missing(f"{key}: {_what_is_there(folder, found)}")
     return Listing(dict(sorted(names.items())))
+
+
+def names_in(folder: Place, retry: Retry, deep: bool = False) -> list[str]:
+    """Names of all files, page by page, each page as patiently as `retry` says."""
+    names: list[str] = []
+    after: str | None = None
+    while True:
+        page = with_retry(retry, partial(folder.page, after, deep))
+        names += page.names
+        after = page.next
+        if after is None:
+            return names
 
 
 def _is_chosen(name: str, glob: str | None) -> bool:
@@ -92,7 +107,7 @@ def _numbered(found: Iterable[str], pattern: Pattern, z_step: int, key: str) -> 
     return names
 
 
-def _what_is_there(folder: Folder, found: list[str]) -> str:
+def _what_is_there(folder: Place, found: list[str]) -> str:
     if not found:
         return f"the folder {folder} has no files."
     shown = ", ".join(sorted(found, key=natural)[:SHOWN])
@@ -116,7 +131,7 @@ def check_complete(listing: Listing, z: Span, z_step: int, key: str) -> None:
     raise JobError(f"{key}: there is no file for plane {planes}{t}. {remedy}")
 
 
-def identity_of(folder: Folder, names: str, **choices: object) -> str:
+def identity_of(folder: Place, names: str, **choices: object) -> str:
     """The same text for the same voxels: folder, names, and the settings that decide which voxel is where."""
     return f"{folder.resolved()}/{names}" + "".join(f" {key}={value}" for key, value in choices.items() if value)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...files import Draft, Folder, translated
+from ...files import Draft, Place, translated
 from ...geometry import Box
+from ...job import Retry
+from ...retry import with_retry
 from ...volume import Array, Volume
 from .growing_tiff import GrowingTiff
 from .plane import Header
@@ -17,11 +19,17 @@ class PlaneWriter:
     """Writes whole planes of a volume from bands that come from top to bottom."""
 
     def __init__(
-        self, folder: Folder, names: Sequence[str], box: Box, volume: Volume, compression: Compression | None
+        self,
+        folder: Place,
+        names: Sequence[str],
+        box: Box,
+        volume: Volume,
+        compression: Compression | None,
+        retry: Retry,
     ) -> None:
         """`compression` is that of TIFF; None: PNG."""
         self._folder, self._names, self._box, self._volume = folder, names, box, volume
-        self._compression = compression
+        self._compression, self._retry = compression, retry
         self._drafts: list[Draft] = []
         self._files: list[GrowingPng | GrowingTiff] = []
         self._row = box.y.start
@@ -33,7 +41,7 @@ class PlaneWriter:
         if not self._files:
             self._begin()
         for name, file, rows in zip(self._names, self._files, array, strict=True):
-            with translated(str(self._folder.path / name)):
+            with translated(self._folder.where(name)):
                 file.append(rows)
         self._row = box.y.stop
 
@@ -42,9 +50,10 @@ class PlaneWriter:
         if self._row != self._box.y.stop or not self._files:
             raise ValueError(f"{self._box} ended at row {self._row}")
         for draft, file in zip(self._drafts, self._files, strict=True):
-            with translated(str(draft.final)):
+            with translated(draft.final):
                 file.finish()
-            draft.publish()
+            draft.complete()
+            with_retry(self._retry, draft.publish)
         self._folder.sync()
 
     def discard(self) -> None:
@@ -57,7 +66,7 @@ class PlaneWriter:
         for z, name in zip(range(*self._box.z), self._names, strict=True):
             draft = self._folder.draft(name, self._volume.stamp)
             self._drafts.append(draft)
-            with translated(str(draft.final)):
+            with translated(draft.final):
                 self._files.append(self._file(draft, header, z))
 
     def _file(self, draft: Draft, header: Header, z: int) -> GrowingPng | GrowingTiff:

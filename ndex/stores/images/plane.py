@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ...errors import DamagedData, PermanentError
+from ...errors import DamagedData, NdexError, PermanentError
 from ...geometry import Span
 from ...volume import WHOLE, Array
 
@@ -84,7 +84,7 @@ def damage(name: str) -> Iterator[None]:
     """Whatever a decoder says about bytes becomes DamagedData."""
     try:
         yield
-    except (OSError, MemoryError, PermanentError):
+    except (OSError, MemoryError, NdexError):
         raise
     except Exception as error:  # decoders fail on damaged bytes with nearly any type; it is raised again, as one
         raise DamagedData(f"{name} is damaged: {error}.") from error

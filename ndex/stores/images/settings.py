@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ...files import Access
 from ...job import End, NonNegative, Positive
 
 Compression = Literal["deflate", "zstd", "none"]
@@ -28,6 +29,11 @@ class Source(End):
     band: NonNegative | None = None
     """Of RGB(A): 0 red, 1 green, 2 blue, 3 alpha."""
 
+    @property
+    def access(self) -> Access:
+        """How to reach a bucket, if the path leads into one."""
+        return Access()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Destination(End):
@@ -44,3 +50,7 @@ class Destination(End):
     """Of TIFF; PNG is always deflate."""
     overwrite: bool = False
     """Replace files that this job has not written."""
+
+    @property
+    def access(self) -> Access:
+        return Access()

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from ...errors import JobError, PermanentError
-from ...files import Folder
+from ...files import place_at
 from ...geometry import Box, Span, Vec
 from ...job import Job
 from ...retry import with_retry
@@ -57,12 +57,12 @@ class ImageSource:
             raise JobError(
                 f"source.z_step={settings.z_step} needs a plane number in source.pattern, as in em_%04d.tif."
             )
-        folder = Folder.named(with_channel(settings.path, channel, "source.path"), "source.path")
-        self.folder = Folder(folder.path / below, folder.key)
+        path = with_channel(settings.path, channel, "source.path")
+        self.folder = place_at(path, "source.path", settings.access).below(below)
         self._lock = threading.Lock()
         self._known: Planes | None = None
         self._common: Header | None = None
-        self.label = str(self.folder.path / (settings.pattern or "").rpartition("/")[2])
+        self.label = self.folder.where((settings.pattern or "").rpartition("/")[2])
 
     def facts(self) -> Facts:
         planes = self._planes()
@@ -96,7 +96,7 @@ class ImageSource:
         return Piece(out, filled)
 
     def close(self) -> None:
-        """Nothing is kept open between two calls."""
+        self.folder.close()
 
     def _identity(self) -> str:
         settings = self._settings
@@ -109,13 +109,13 @@ class ImageSource:
         """Lists the folder, once for all threads."""
         with self._lock:
             if self._known is None:
-                self._known = with_retry(self._retry, self._list)
+                self._known = self._list()
             return self._known
 
     def _list(self) -> Planes:
         settings = self._settings
         key = f"source.pattern={settings.pattern or 'null'}"
-        listing = list_planes(self.folder, self._pattern, settings.z_step, key)
+        listing = list_planes(self.folder, self._pattern, settings.z_step, key, self._retry)
         x, y, z = settings.origin or (0, 0, listing.z.start)
         origin = Vec(x, y, z - listing.z.start)
         first, last = self._extent.z or (z, z + listing.z.size)
@@ -167,7 +167,7 @@ class ImageSource:
     def _missing(self, z: int) -> str:
         """The file that should be there."""
         if isinstance(self._pattern, Pattern) and not self._pattern.wild:
-            return str(self.folder.path / self._pattern.name(z * self._settings.z_step))
+            return self.folder.where(self._pattern.name(z * self._settings.z_step))
         return f"{self.label}: a file for plane {z}"
 
     def _read_plane(self, name: str | None, z: int, box: Box, out: Array) -> bool:
