@@ -19,6 +19,8 @@ GIVEN: dict[str, dict[str, str]] = {
     "demo": {},
     "demo_download": {},
     "kharris15_apical": {"destination.path": "apical"},
+    "boss_to_boss": {},
+    "download_timeseries": {"destination.path": "frames", **LAB, "resource.experiment": "live", "extent.t": "[0,2]"},
     "ingest": {"source.path": "em", "source.pattern": "em_%04d.tif", **LAB, "resource.voxel_size": "[4,4,40]"},
     "ingest_segmentation": {
         "source.path": "seg",
@@ -31,6 +33,8 @@ GIVEN: dict[str, dict[str, str]] = {
     "ingest_sharded": {"source.path": "em", **LAB},
 }
 """What each job that ships leaves to its user."""
+STAGED = {"kharris15_apical": ["boss=embedded"], "boss_to_boss": ["source.boss=null"]}
+"""How a job that asks a BOSS on the network is made to ask the embedded one."""
 
 
 def settings(job: str) -> list[str]:
@@ -51,6 +55,8 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         apical = ["resource.collection=kharris15", "resource.experiment=apical", "resource.channel=em"]
         frame = "resource.frame={x: [0, 8192], y: [0, 8192], z: [0, 200]}"
         assert main(["job=ingest", *settings("ingest"), *apical, frame, "action=create"]) == 0
+        live = ["resource.experiment=live", "resource.time_samples=2"]
+        assert main(["job=ingest", *settings("ingest"), *live, "action=create"]) == 0
         yield folder
 
 
@@ -77,8 +83,7 @@ def test_its_first_lines_say_how_to_start_it(job: str) -> None:
 @pytest.mark.parametrize("job", GIVEN)
 def test_it_plans(job: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in here.rglob("*") if ".ndex/boss" not in path.as_posix()}
-    staged = ["boss=embedded"] if job == "kharris15_apical" else []
-    assert main([f"job={job}", *settings(job), *staged, "action=plan"]) == 0
+    assert main([f"job={job}", *settings(job), *STAGED.get(job, []), "action=plan"]) == 0
     assert "voxels" in capsys.readouterr().out
     after = {path: path.stat().st_mtime_ns for path in here.rglob("*") if ".ndex/boss" not in path.as_posix()}
     assert after == before
