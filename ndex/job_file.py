@@ -17,8 +17,8 @@ MISSING = "???"
 """What is written for a value that must be given."""
 INSISTING = "<must be given>"
 """What `???` in a job file becomes: a plain one would not replace a default when Hydra merges."""
-NAMES = frozenset(["collection", "experiment", "channel", "name"])
-"""Keys whose value is a name in a BOSS, which may look like a number."""
+NAMES = frozenset(["collection", "experiment", "channel", "name", "owner", "project", "stack"])
+"""Keys whose value is a name in a BOSS or a render service, which may look like a number."""
 SECRET = re.compile(r"(^|_)(token|password|passwd|secret)(_(?!env$|file$)|$)", re.IGNORECASE)
 TOKEN = re.compile(r"[0-9a-f]{40}|xox[a-z]-.+", re.IGNORECASE)
 """What the tokens of a BOSS (boss-api 2) and of Slack look like."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import render_ws
 import tifffile
 
 from ndex.__main__ import main
@@ -31,10 +32,18 @@ GIVEN: dict[str, dict[str, str]] = {
         "resource.voxel_size": "[4,4,40]",
     },
     "ingest_sharded": {"source.path": "em", **LAB},
+    "ingest_render": {
+        "source.url": "http://render.example.org:8080",
+        "source.owner": "optics",
+        "source.project": "p1",
+        "source.stack": "aligned",
+        **LAB,
+        "resource.voxel_size": "[4,4,40]",
+    },
 }
 """What each job that ships leaves to its user."""
 STAGED = {"kharris15_apical": ["boss=embedded"], "boss_to_boss": ["source.boss=null"]}
-"""How a job that asks a BOSS on the network is made to ask the embedded one."""
+"""How a job that asks a service on the network is made to ask one that runs here."""
 
 
 def settings(job: str) -> list[str]:
@@ -49,8 +58,9 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         (folder / name).mkdir()
         for z in range(2):
             tifffile.imwrite(folder / name / f"{name}_{z:04d}.tif", np.full((20, 30), z + 1, dtype))
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, render_ws.serving(aligned=render_ws.Stack()) as render:
         patch.chdir(folder)
+        STAGED["ingest_render"] = [f"source.url={render.url}"]
         assert main(["job=demo"]) == 0
         apical = ["resource.collection=kharris15", "resource.experiment=apical", "resource.channel=em"]
         frame = "resource.frame={x: [0, 8192], y: [0, 8192], z: [0, 200]}"
