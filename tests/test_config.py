@@ -169,10 +169,10 @@ def test_an_end_takes_over_what_it_does_not_say() -> None:
         "boss=custom",
         "boss.host=one.example.org",
         "boss.timeout=9",
-        "source.boss={host: two.example.org}",
+        "source.boss={host: two.example.org, token_env: OTHER_TOKEN}",
         "source.resource={channel: raw, frame: {name: f}}",
     )
-    assert job.source.boss == Boss(host="two.example.org", timeout=9)  # type: ignore[attr-defined]
+    assert job.source.boss == Boss(host="two.example.org", token_env="OTHER_TOKEN", timeout=9)  # type: ignore[attr-defined]
     assert str(job.source.resource) == "lab/run7/raw"  # type: ignore[attr-defined]
     assert str(job.resource) == "lab/run7/em"
     assert job.destination.boss is None  # type: ignore[attr-defined]

@@ -81,7 +81,7 @@ def test_negative_originals_go_up_and_come_back_where_they_were(
     assert frame is not None
     assert frame.box == Box.of((0, 130), (0, 90), (30, 51))
     part = ["extent.x=[-200,-100]", "extent.y=[-7,50]", "extent.z=[33,50]"]
-    back = download(tmp_path / "out", at, *part, "source.original=true")
+    back = download(tmp_path / "out", at, *part, "source.coordinates=original")
     assert list(back) == [f"{collection}_run_em_x-200--100_y-7-50_z{z:04d}.tif" for z in range(33, 50)]
     np.testing.assert_array_equal(np.stack(list(back.values())), VOXELS[3:20, :57, 10:110])
 
@@ -91,7 +91,7 @@ def test_original_coordinates_keep_requests_on_the_grid_of_the_boss(
     backend: str, planes: Path, at: list[str], tmp_path: Path
 ) -> None:
     upload(planes, at, "offset=[500,505,-25]")
-    more = ["source.original=true", f"parallel={backend}", "parallel.n_jobs=2"]
+    more = ["source.coordinates=original", f"parallel={backend}", "parallel.n_jobs=2"]
     job = ndex.compose(None, "destination=images", f"destination.path={tmp_path / 'out'}", *at, *more)
     plan = ndex.plan(job)
     assert plan.box == Box.of((0, 130), (0, 90), (30, 51))
@@ -103,15 +103,20 @@ def test_original_coordinates_keep_requests_on_the_grid_of_the_boss(
 def test_planes_below_0_have_no_names(planes: Path, at: list[str], tmp_path: Path) -> None:
     upload(planes, at, "source.origin=[0,0,-5]", "offset=auto")
     with pytest.raises(JobError, match=r"plane -5 cannot be in a file name\. Use offset=auto"):
-        download(tmp_path / "out", at, "source.original=true")
-    back = download(tmp_path / "out", at, "source.original=true", "offset=[0,0,5]")
+        download(tmp_path / "out", at, "source.coordinates=original")
+    back = download(tmp_path / "out", at, "source.coordinates=original", "offset=[0,0,5]")
     np.testing.assert_array_equal(np.stack(list(back.values())), VOXELS)
 
 
 def test_a_copy_has_the_original_coordinates(planes: Path, at: list[str], client: BossClient) -> None:
     upload(planes, at, "offset=[100,200,3]")
     collection = collection_of(at)
-    run(*at, f"resource.collection={collection}_2", f"source.resource.collection={collection}", "source.original=true")
+    run(
+        *at,
+        f"resource.collection={collection}_2",
+        f"source.resource.collection={collection}",
+        "source.coordinates=original",
+    )
     channel = client.channel(f"{collection}_2", "run", "em")
     assert channel is not None
     box = Box.of((0, 130), (0, 90), (30, 51))
@@ -120,8 +125,8 @@ def test_a_copy_has_the_original_coordinates(planes: Path, at: list[str], client
 
 def test_without_an_offset_there_are_no_other_coordinates(planes: Path, at: list[str], tmp_path: Path) -> None:
     upload(planes, at)
-    with pytest.raises(Missing, match=r"source\.original=true: .* has no metadata offsets"):
-        download(tmp_path / "out", at, "source.original=true")
+    with pytest.raises(Missing, match=r"source\.coordinates=original: .* has no metadata offsets"):
+        download(tmp_path / "out", at, "source.coordinates=original")
 
 
 def test_an_experiment_has_one_offset(planes: Path, at: list[str], client: BossClient) -> None:
@@ -150,7 +155,7 @@ def test_offsets_are_noted_in_voxels_of_level_0(
     upload(planes, at, "resource.resolution=1", "offset=[10,20,3]")
     collection = collection_of(at)
     assert client.get_metadata("offsets", collection, "run") == "[20, 40, 3]"
-    back = download(tmp_path / "out", at, "resource.resolution=1", "source.original=true")
+    back = download(tmp_path / "out", at, "resource.resolution=1", "source.coordinates=original")
     assert min(back) == f"{collection}_run_em_x0-130_y0-90_z0030.tif"
     np.testing.assert_array_equal(np.stack(list(back.values())), VOXELS)
 
@@ -159,10 +164,10 @@ def test_an_offset_of_half_a_voxel(planes: Path, at: list[str], client: BossClie
     upload(planes, at, "resource.resolution=1", "offset=[10,20,3]")
     client.put_metadata("offsets", "[21, 40, 3]", collection_of(at), "run")
     with pytest.raises(JobError, match=r"\[21, 40, 3\] .* not whole voxels at resolution 1"):
-        download(tmp_path / "out", at, "resource.resolution=1", "source.original=true")
+        download(tmp_path / "out", at, "resource.resolution=1", "source.coordinates=original")
     client.put_metadata("offsets", "far away", collection_of(at), "run")
     with pytest.raises(JobError, match="'far away', not a list"):
-        download(tmp_path / "out", at, "resource.resolution=1", "source.original=true")
+        download(tmp_path / "out", at, "resource.resolution=1", "source.coordinates=original")
 
 
 def test_a_forced_frame_is_larger_than_the_data(
@@ -220,7 +225,7 @@ def test_a_public_channel_in_a_private_experiment(
     part = ["extent.x=[3,9]", "extent.y=[0,5]", "extent.z=[30,33]"]
     assert len(download(tmp_path / "part", [*anonymous, "resource.frame.name=some_other"], *part)) == 3
     with pytest.raises(AccessError, match="metadata"):
-        download(tmp_path / "original", anonymous, "source.original=true")
+        download(tmp_path / "original", anonymous, "source.coordinates=original")
     with pytest.raises(AccessError, match="experiment"):
         download(tmp_path / "other", anonymous, "resource.channel=em2")
 

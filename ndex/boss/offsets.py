@@ -25,14 +25,14 @@ def offset_at(client: BossClient, resource: Resource, levels: Hierarchy) -> Vec:
     noted = _noted(client, resource)
     if noted is None:
         raise Missing(
-            f"source.original=true: the experiment {_name(resource)} has no metadata {KEY}, so that nothing is known "
-            "of other coordinates than its own. Leave source.original out."
+            f"source.coordinates=original: the experiment {_name(resource)} has no metadata {KEY}, so that "
+            "nothing is known of other coordinates than its own. Leave source.coordinates out."
         )
     factors = levels.factors(resource.resolution)
     if any(shift % factor for shift, factor in zip(noted, factors, strict=True)):
         raise JobError(
-            f"source.original=true: the {KEY} {list(noted)} of the experiment {_name(resource)} are not whole voxels "
-            f"at resolution {resource.resolution}. Leave source.original out, or read a higher resolution."
+            f"source.coordinates=original: the {KEY} {list(noted)} of the experiment {_name(resource)} are not "
+            f"whole voxels at resolution {resource.resolution}. Leave source.coordinates out, or read a finer one."
         )
     return Vec(*(shift // factor for shift, factor in zip(noted, factors, strict=True)))
 

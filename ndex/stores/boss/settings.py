@@ -24,8 +24,8 @@ class Source(End):
     """null: the job's."""
     filter: tuple[Id, ...] | None = None
     """Annotation ids to keep; all others read as 0."""
-    original: bool = False
-    """Coordinates of the job are those that the data had before an upload with an offset."""
+    coordinates: Literal["original"] | None = None
+    """original: those that the data had before an upload with an offset; null: those of the BOSS."""
 
     def __post_init__(self) -> None:
         if self.filter == ():

@@ -26,7 +26,7 @@ class BossSource(Level):
     def __init__(self, job: Job, settings: Source) -> None:
         super().__init__(job, settings.boss, settings.resource)
         self._keep = settings.filter or ()
-        self._shift = None if settings.original else ORIGIN
+        self._shift = None if settings.coordinates == "original" else ORIGIN
         """What is added to the coordinates of the job to get those of the BOSS; None until it is known."""
 
     @property
