@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from .channels import with_channels
 from .composing import HYDRA_ERRORS, VERSION_BASE, hydra_to_itself, rewrite
 from .errors import NdexError
 from .explain import explain, refuse_options
@@ -32,7 +33,7 @@ def run_command(arguments: list[str]) -> int:
     try:
         refuse_options(arguments)
         refuse_secrets(arguments)
-        with _as_hydra_wants(arguments), sweep_folders():
+        with _as_hydra_wants(with_channels(arguments)), sweep_folders():
             hydra.main(config_path=str(CONF), config_name="config", **VERSION_BASE)(run_composed)()
             return _closing()
     except SystemExit as error:

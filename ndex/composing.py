@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from omegaconf import open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from .errors import JobError
 from .explain import explain
-from .job_file import NAMES, refuse_secrets
+from .job_file import INSISTING, NAMES, refuse_secrets
 from .jobs import CONF, GROUP, GROUPS, safe_name
 
 if TYPE_CHECKING:
@@ -37,14 +37,35 @@ def compose(job: str | None = None, *overrides: str) -> Job:
     arguments = [*([f"job={job}"] if job else []), *overrides]
     refuse_secrets(arguments)
     try:
-        with hydra_to_itself(), hydra.initialize_config_dir(str(CONF), job_name="ndex", **VERSION_BASE):
-            cfg = hydra.compose("config", rewrite(arguments), return_hydra_config=True)
+        cfg = composed(arguments)
+        listed = channels_file(cfg, arguments)
     except HYDRA_ERRORS as error:
         raise JobError(explain(error)) from error
+    if listed is not None:
+        raise JobError(
+            f"resource.channels_file={listed} stands for a job for each channel; compose them one by one, with "
+            "resource.channel=NAME (ndex.channels.read_names(path) gives the names)"
+        )
     name = safe_name(cfg.hydra.runtime.choices.get(GROUP))
     with open_dict(cfg):
         del cfg["hydra"]
     return job_from(cfg, name)
+
+
+def composed(arguments: Sequence[str]) -> DictConfig:
+    """What Hydra makes of settings, its own part included. Raises HYDRA_ERRORS, JobError for a wrong job file."""
+    with hydra_to_itself(), hydra.initialize_config_dir(str(CONF), job_name="ndex", **VERSION_BASE):
+        cfg: DictConfig = hydra.compose("config", rewrite(arguments), return_hydra_config=True)
+    return cfg
+
+
+def channels_file(cfg: DictConfig, arguments: Sequence[str]) -> str | None:
+    """The file that names the channels; None when there is none, or when the arguments themselves name a channel."""
+    settings = filter(None, map(SETTING.fullmatch, arguments))
+    if any(match["key"] == "resource.channel" for match in settings):
+        return None
+    path = OmegaConf.select(cfg, "resource.channels_file")
+    return None if path in (None, INSISTING) else str(path)
 
 
 @contextmanager

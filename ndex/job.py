@@ -97,6 +97,8 @@ class Resource:
     """Create what is missing before a run."""
     downsample: bool | Literal["wait"] = False
     """Have the BOSS build the lower resolutions once all is uploaded; `wait`: until they are there."""
+    channels_file: Path | None = None
+    """Names many channels, each a job of its own; those jobs have their `channel`."""
 
     def __str__(self) -> str:
         return f"{self.collection}/{self.experiment}/{self.channel}"

@@ -70,8 +70,9 @@ def refuse_code_and_secrets(values: object, place: str = "") -> None:
         if value is not None and (SECRET.search(name) or (name == "token_env" and TOKEN.fullmatch(str(value)))):
             group, variable = ("notify", "SLACK_TOKEN") if key.startswith("notify.") else ("boss", "BOSS_TOKEN")
             raise JobError(
-                f"{place}{key}: a secret must not stand in a job or on the command line, whence it gets into files. Set "
-                f"the environment variable {variable} ({group}.token_env names another one) or give {group}.token_file"
+                f"{place}{key}: a secret must not stand in a job or on the command line, whence it gets into files. "
+                f"Set the environment variable {variable} ({group}.token_env names another one) or give "
+                f"{group}.token_file"
             )
 
 

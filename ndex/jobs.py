@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 from hydra.core.config_search_path import ConfigSearchPath
@@ -43,6 +44,13 @@ def names_in(folder: Path) -> list[str]:
     """The jobs of one folder."""
     files = (path for path in folder.rglob("*.yaml") if _inside(path, folder))
     return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in files)
+
+
+def choices() -> str:
+    """Every group with its choices, as the help page shows them."""
+    found = {path.parent.name: names_in(path.parent) for path in CONF.glob("*/*.yaml")} | {GROUP: job_names()}
+    lines = (f"{group}: {', '.join(names)}" for group, names in sorted(found.items()))
+    return "\n".join(textwrap.fill(line, 116, subsequent_indent="  ", break_on_hyphens=False) for line in lines)
 
 
 def safe_name(choice: str | None) -> str:
@@ -113,6 +121,7 @@ def shipped_data(name: str) -> str:
 
 register("ndex.shipped", shipped_data)
 register("ndex.conf", lambda: str(CONF))
+register("ndex.choices", choices)
 # Registered by hand: classes in a `hydra_plugins` package would change every Hydra application of the environment.
 Plugins.instance().register(JobSource)
 Plugins.instance().register(JobSearchPath)

@@ -20,9 +20,12 @@ GIVEN: dict[str, dict[str, str]] = {
     "demo": {},
     "demo_download": {},
     "kharris15_apical": {"destination.path": "apical"},
+    "download_stack": {"destination.path": "apical.tif"},
+    "expand_stack": {"source.path": "em.tif", "destination.path": "planes"},
     "boss_to_boss": {},
     "download_timeseries": {"destination.path": "frames", **LAB, "resource.experiment": "live", "extent.t": "[0,2]"},
     "ingest": {"source.path": "em", "source.pattern": "em_%04d.tif", **LAB, "resource.voxel_size": "[4,4,40]"},
+    "ingest_channels": {"source.path": "em", "resource.channels_file": "channels.txt", **LAB},
     "ingest_segmentation": {
         "source.path": "seg",
         "source.pattern": "seg_%04d.tif",

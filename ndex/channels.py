@@ -1,0 +1,61 @@
+"""A file of channel names as a sweep over them: `resource.channels_file`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from .boss.places import check_name
+from .composing import HYDRA_ERRORS, channels_file, composed, rewrite
+from .errors import JobError, Missing
+
+SWEEP = ("-m", "--multirun")
+
+
+def with_channels(arguments: list[str]) -> list[str]:
+    """The command line with a job for each channel, where the settings name a file of channels; else as it is.
+
+    Raises JobError for a file that is not one name a line.
+    """
+    options = [argument for argument in arguments if argument.startswith("-")]
+    if set(options) - set(SWEEP):
+        return arguments
+    try:
+        fixed = _without_sweeps([argument for argument in arguments if argument not in options])
+        path = channels_file(composed(fixed), arguments)
+    except HYDRA_ERRORS:
+        return arguments  # what is wrong with them is said when they are run
+    if path is None:
+        return arguments
+    names = ",".join(f"'{name}'" for name in read_names(Path(path)))
+    return [*arguments, *([] if options else SWEEP[:1]), f"resource.channel={names}"]
+
+
+def read_names(path: Path) -> list[str]:
+    """The channels that a file names, one a line; blank lines and # comments are left out.
+
+    Raises Missing when there is no such file, JobError when a name cannot be one or comes twice.
+    """
+    try:
+        text = path.expanduser().read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise Missing(f"resource.channels_file={path}: there is no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not a text file"
+        raise JobError(f"resource.channels_file={path} cannot be read: {reason}") from None
+    names = [name for line in text.splitlines() if (name := line.partition("#")[0].strip())]
+    if not names:
+        raise JobError(f"resource.channels_file={path} names no channel; it holds one a line")
+    for name in names:
+        check_name(name, f"resource.channels_file={path}:")
+        if names.count(name) > 1:
+            raise JobError(f"resource.channels_file={path} names the channel {name} twice")
+    return names
+
+
+def _without_sweeps(settings: Sequence[str]) -> list[str]:
+    """The settings that all jobs of a sweep share."""
+    parse = OverridesParser.create().parse_overrides
+    return [setting for setting in settings if not any(o.is_sweep_override() for o in parse(rewrite([setting])))]
