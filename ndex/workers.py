@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager, nullcontext
 from typing import Any, Generic, TypeVar
 
 from .errors import TransferError
@@ -28,7 +30,11 @@ def outcomes(parallel: Parallel, workers: int, work: Callable[[T], Outcome], ite
     if parallel.backend == "serial" or (parallel.backend == "threads" and workers == 1):
         yield from map(work, items)
         return
-    feed = _Feed(items)
+    with _processes() if parallel.backend == "processes" else nullcontext():
+        yield from _pooled(parallel, workers, work, _Feed(items))
+
+
+def _pooled(parallel: Parallel, workers: int, work: Callable[[T], Outcome], feed: _Feed[T]) -> Iterator[Outcome]:
     deaths = 0
     while deaths < DEATHS:
         try:
@@ -44,6 +50,30 @@ def outcomes(parallel: Parallel, workers: int, work: Callable[[T], Outcome], ite
         f"Worker processes died {DEATHS} times in a row, as they do when memory runs out. "
         "Lower parallel.n_jobs or parallel.memory, or use parallel=threads."
     )
+
+
+@contextmanager
+def _processes() -> Iterator[None]:
+    """Ends the worker processes with the last run that uses them. joblib would keep them for five minutes, with the
+    environment of their birth, where a token may be missing by then, and with open ends."""
+    from joblib.externals.loky import get_reusable_executor
+
+    global _users
+    with _counting:
+        _users += 1
+    kill = True
+    try:
+        yield
+        kill = False
+    finally:
+        with _counting:
+            _users -= 1
+            if not _users:
+                get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=kill)
+
+
+_users = 0
+_counting = threading.Lock()
 
 
 def _pool(parallel: Parallel, workers: int) -> Any:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ndex.errors import TransferError
@@ -41,6 +43,33 @@ def die(index: int) -> TaskDone:
 def test_every_task_has_one_outcome(backend: str) -> None:
     parallel = Parallel(backend=backend, n_jobs=2)  # type: ignore[arg-type]  # one of the names
     assert sorted(outcome.index for outcome in outcomes(parallel, 2, done, range(20))) == list(range(20))
+
+
+def remembered(variable: str, index: int) -> TaskDone:
+    return replace(done(index), filled=(int(os.environ.get(variable, "0")),))
+
+
+def test_no_worker_outlives_its_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does its environment: the next run may have another token."""
+    before = set(psutil.Process().children(recursive=True))
+    for number in (1, 2):
+        monkeypatch.setenv("NDEX_TEST_NUMBER", str(number))
+        found = list(outcomes(PROCESSES, 2, partial(remembered, "NDEX_TEST_NUMBER"), range(4)))
+        assert {task.filled for task in found} == {(number,)}
+    assert not [child for child in set(psutil.Process().children(recursive=True)) - before if is_worker(child)]
+
+
+def test_workers_end_with_a_run_that_is_broken_off() -> None:
+    before = set(psutil.Process().children(recursive=True))
+    some = outcomes(PROCESSES, 2, done, range(100))
+    next(some)
+    some.close()  # type: ignore[attr-defined]  # of a generator
+    assert not [child for child in set(psutil.Process().children(recursive=True)) - before if is_worker(child)]
+
+
+def is_worker(child: psutil.Process) -> bool:
+    """Not the tracker of resources, which loky keeps for the life of the process."""
+    return "tracker" not in " ".join(child.cmdline())
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
