@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
-from .ends import ROLES, absolute, check_ends, complete, settings_class
+from .ends import ROLES, absolute, check_ends, complete, names_to_describe, settings_class
 from .errors import JobError
-from .job import End, Job
+from .job import Described, End, Job, Resource
 from .job_file import INSISTING, MISSING, refuse_code_and_secrets, replaced
 from .validation import check, marked_missing
 
@@ -37,12 +38,25 @@ def job_from(cfg: DictConfig, name: str) -> Job:
         problems += end.problems
         missing += [ENDS_RESOURCE.sub("", key) for key in end.missing]
         ends[role] = end.value or End(kind=values[role]["kind"])
+    if values.get("action") == "describe":
+        problems += _only_described(values, plain.get("resource"), ends)
+        missing = []
     job = check(Job, {**values, **ends, "name": name})
     _refuse(problems + job.problems, missing + job.missing)
     assert job.value is not None
     found = _absolute(job.value)
     check_ends(found)
     return found
+
+
+def _only_described(values: dict[str, Any], resource: object, ends: dict[str, End]) -> list[str]:
+    """Puts what is to be described in place of the ends and the resource, of which it needs neither whole; what is
+    wrong with it."""
+    values["resource"] = None
+    described = check(Described, names_to_describe(values, resource), "resource.")
+    ends.update(dict.fromkeys(ROLES, described.value or Described()))
+    wrong = check(Resource, resource, "resource.").problems if isinstance(resource, Mapping) else []
+    return list(dict.fromkeys([*wrong, *described.problems]))
 
 
 def _plain(cfg: DictConfig) -> dict[str, Any]:

@@ -56,6 +56,18 @@ def complete(values: Mapping[str, Any]) -> Values:
     return {**values, **ends, "resource": resource}
 
 
+def names_to_describe(values: Mapping[str, Any], resource: object) -> Values:
+    """The names that are given, and the BOSS that has them: of the job's resource, else of an end's own."""
+    places = [{"resource": resource}, *(values[role] for role in ROLES)]
+    for place in places:
+        own = place.get("resource")
+        given = own if isinstance(own, Mapping) else {}
+        names = {key: given[key] for key in ("collection", "experiment", "channel") if given.get(key, MISSING) != MISSING}
+        if names:
+            return {**names, "boss": place.get("boss")}
+    return {}
+
+
 def _own_keys(role: str, end: object) -> Values:
     """One end without the keys that only its default group had: `source: {kind: images}` alone replaces the kind."""
     fields = hints_of(settings_class(role, end))

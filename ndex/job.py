@@ -111,6 +111,23 @@ class End:
     kind: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Described(End):
+    """What `action: describe` is about, in place of both ends: as much of a resource as is named."""
+
+    kind: Literal["boss"] = "boss"
+    boss: Boss | None = None
+    """null: the job's."""
+    collection: Name | None = None
+    experiment: Name | None = None
+    channel: Name | None = None
+
+    def __post_init__(self) -> None:
+        for part, whole in (("channel", "experiment"), ("experiment", "collection")):
+            if getattr(self, part) is not None and getattr(self, whole) is None:
+                raise ValueError(f"{part}={getattr(self, part)}: resource.{whole} must be given as well")
+
+
 @dataclass(frozen=True)
 class Extent:
     """Which part of the source; half-open, null: all that there is."""

@@ -8,6 +8,7 @@ from typing import Any
 from rich.filesize import decimal
 
 from .events import Result, Started
+from .tree import tree
 
 NAMED_FAILURES = 20
 """Failed tasks that the closing lines name."""
@@ -104,12 +105,5 @@ def status_lines(result: Result) -> list[str]:
 
 
 def tree_lines(result: Result) -> list[str]:
-    """Nested facts, indented."""
-    return [line for key, value in result.details.items() for line in _branch(key, value, 0)]
-
-
-def _branch(key: str, value: object, depth: int) -> list[str]:
-    indent = "  " * depth
-    if isinstance(value, dict):
-        return [f"{indent}{key}", *(line for k, v in value.items() for line in _branch(str(k), v, depth + 1))]
-    return [f"{indent}{key}: {value}"]
+    """What a BOSS says of a resource."""
+    return tree(result.details)
