@@ -20,7 +20,8 @@ from .forecast import forecast
 from .job import Job
 from .planner import make_plan
 from .plans import Plan
-from .transfer import Outcome, close_ends, compare, ends_of, transfer
+from .transfer import Ends, Outcome, close_ends, compare, ends_of, transfer
+from .volume import Describable, Described
 from .workers import outcomes
 
 T = TypeVar("T")
@@ -195,11 +196,17 @@ def _transfer(run: _Run) -> Result:
     with journal.Journal(_folder(job, plan), job.shard) as log:
         known = _known(job, plan)
         ends_of(job).destination.prepare(plan.volume)
+        _hand_over_metadata(ends_of(job))
         log.describe({"job": job.name, "plan": plan.to_json()})
         run.begin(plan, created, len(known))
         left = (index for index in range(*plan.part) if index not in known)
         result = run.work_off(plan, partial(transfer, job, plan), left, log.keep)
         return _finish(run, plan, result) if result.left == 0 and _all_shards_done(job, plan) else result
+
+
+def _hand_over_metadata(ends: Ends) -> None:
+    if isinstance(ends.source, Described) and isinstance(ends.destination, Describable):
+        ends.destination.keep_metadata(ends.source.metadata())
 
 
 def _finish(run: _Run, plan: Plan, result: Result) -> Result:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -165,3 +165,21 @@ class Writable(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A source that says more of its volume than `Facts`."""
+
+    def metadata(self) -> str:
+        """What its header holds, as JSON."""
+        ...
+
+
+@runtime_checkable
+class Describable(Protocol):
+    """A destination that has a place for what a source says."""
+
+    def keep_metadata(self, text: str) -> None:
+        """Called after `prepare`. Raises JobError when something else is kept there already."""
+        ...

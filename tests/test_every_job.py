@@ -45,7 +45,11 @@ GIVEN: dict[str, dict[str, str]] = {
     },
 }
 """What each job that ships leaves to its user."""
-STAGED = {"kharris15_apical": ["boss=embedded"], "boss_to_boss": ["source.boss=null"]}
+STAGED = {
+    "kharris15_apical": ["boss=embedded"],
+    "download_stack": ["boss=embedded"],
+    "boss_to_boss": ["source.boss=null"],
+}
 """How a job that asks a service on the network is made to ask one that runs here."""
 
 
@@ -61,6 +65,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         (folder / name).mkdir()
         for z in range(2):
             tifffile.imwrite(folder / name / f"{name}_{z:04d}.tif", np.full((20, 30), z + 1, dtype))
+    tifffile.imwrite(folder / "em.tif", np.ones((5, 20, 30), np.uint8))
     with pytest.MonkeyPatch.context() as patch, render_ws.serving(aligned=render_ws.Stack()) as render:
         patch.chdir(folder)
         STAGED["ingest_render"] = [f"source.url={render.url}"]

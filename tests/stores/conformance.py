@@ -16,7 +16,7 @@ import s3_server
 from ndex.geometry import ORIGIN, Box, Span, Tiling, Vec
 from ndex.job import Boss, End, Job, Resource, Retry
 from ndex.server.process import TOKEN_ENV, running
-from ndex.stores import boss, images, open_destination, render, s3
+from ndex.stores import boss, images, open_destination, render, s3, stack
 from ndex.volume import Array, Volume, Writable
 
 BOX = Box.of((0, 530), (0, 40), (10, 40))
@@ -81,7 +81,13 @@ def _s3(folder: Path) -> Iterator[Callable[[], Job]]:
     yield _numbered_jobs(lambda name: (s3.Source(**keys), s3.Destination(**keys)), Boss(host="nowhere"))
 
 
-CASES = {"boss": Case(_boss), "images": Case(_images), "s3": Case(_s3)}
+@contextmanager
+def _stack(folder: Path) -> Iterator[Callable[[], Job]]:
+    path = str(folder / "{channel}.tif")
+    yield _numbered_jobs(lambda name: (stack.Source(path=path), stack.Destination(path=path)), Boss(host="nowhere"))
+
+
+CASES = {"boss": Case(_boss), "images": Case(_images), "s3": Case(_s3), "stack": Case(_stack)}
 
 
 @contextmanager
@@ -140,6 +146,12 @@ def written(job: Job, array: Array) -> Writable:
     store = prepared(job, str(array.dtype))
     for task in reversed(tasks(store)):
         write_task(store, task, array)
+    return finished(store, str(array.dtype))
+
+
+def finished(store: Writable, dtype: str) -> Writable:
+    """The same destination after it was told that all tasks are done."""
+    store.finish(volume(dtype), print, lambda seconds: False)
     return store
 
 

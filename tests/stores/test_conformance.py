@@ -8,7 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conformance import BOX, CASES, READ_ONLY, HalfWay, odd_boxes, prepared, tasks, volume, voxels, write_task, written
+from conformance import (
+    BOX,
+    CASES,
+    READ_ONLY,
+    HalfWay,
+    finished,
+    odd_boxes,
+    prepared,
+    tasks,
+    volume,
+    voxels,
+    write_task,
+    written,
+)
 
 from ndex.errors import JobError
 from ndex.geometry import Span
@@ -87,6 +100,7 @@ def test_threads_share_a_store(job: Job) -> None:
     store = prepared(job, "uint8")
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda task: write_task(store, task, array), tasks(store)))
+        finished(store, "uint8")
         pieces = list(pool.map(lambda box: (box, open_source(job).read(box, 0)), odd_boxes(8)))
         source = open_source(job)
         pieces += pool.map(lambda box: (box, source.read(box, 0)), odd_boxes(8))
@@ -136,6 +150,7 @@ def test_a_task_that_failed_half_way_is_written_again(job: Job) -> None:
     with pytest.raises(HalfWay):
         write_task(store, first, array, rows=20)
     write_task(store, first, array)
+    finished(store, "uint8")
     np.testing.assert_array_equal(open_source(job).read(BOX, 0).array, array)
     assert open_source(job).facts().box.contains(BOX)
 
@@ -150,6 +165,7 @@ def test_a_worker_in_another_process_is_only_told_what_to_expect(job: Job) -> No
         np.testing.assert_array_equal(worker.read(task, 0).array, array[BOX.slices(task)])
         assert worker.holds(task, 0)
         worker.close()
+    finished(prepared(job, "uint8"), "uint8")
     np.testing.assert_array_equal(open_source(job).read(BOX, 0).array, array)
 
 

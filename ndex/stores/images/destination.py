@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from ...errors import JobError, PermanentError
-from ...files import Place, place_at
+from ...files import Place, place_at, translated
 from ...geometry import Box, Vec
 from ...job import Job
 from ...retry import with_retry
@@ -28,6 +28,10 @@ PNG_BYTES = 2
 """Of a pixel, at most."""
 DIGITS = 4
 """Of a plane number in the default names, at least."""
+METADATA = "metadata.json"
+"""Name of the file with what the source says of itself."""
+MAX_METADATA = 1 << 28
+"""Its bytes, at most."""
 SQUEEZE = 4
 """By how much compression may shrink a volume, when the free space is judged."""
 
@@ -85,6 +89,27 @@ class ImageDestination:
         self._check_names(volume)
         self._folder.create()
         self._folder.sweep(volume.stamp)
+
+    def keep_metadata(self, text: str) -> None:
+        if not self._settings.metadata:
+            return
+        folder, data = self._folder, text.encode()
+        if folder.holds(METADATA):
+            if folder.fetch(METADATA, MAX_METADATA) == data:
+                return
+            if not self._settings.overwrite:
+                raise JobError(
+                    f"{folder.where(METADATA)} is there already and says something else. Choose another folder, or set "
+                    "destination.metadata=false."
+                )
+        draft = folder.draft(METADATA, self._prepared().stamp)
+        try:
+            with translated(draft.final):
+                draft.file.write(data)
+            draft.complete()
+            draft.publish()
+        finally:
+            draft.discard()
 
     @contextmanager
     def writer(self, box: Box, t: int) -> Iterator[PlaneWriter]:

@@ -50,6 +50,8 @@ class Destination(End):
     """Of TIFF; PNG is always deflate."""
     overwrite: bool = False
     """Replace files that this job has not written."""
+    metadata: bool = True
+    """Keep what the source says of itself beside the planes, in `metadata.json`; a source that is one file does."""
 
     @property
     def access(self) -> Access:
