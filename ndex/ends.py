@@ -62,7 +62,8 @@ def names_to_describe(values: Mapping[str, Any], resource: object) -> Values:
     for place in places:
         own = place.get("resource")
         given = own if isinstance(own, Mapping) else {}
-        names = {key: given[key] for key in ("collection", "experiment", "channel") if given.get(key, MISSING) != MISSING}
+        names = {key: given.get(key) for key in ("collection", "experiment", "channel")}
+        names = {key: name for key, name in names.items() if name not in (None, MISSING)}
         if names:
             return {**names, "boss": place.get("boss")}
     return {}
