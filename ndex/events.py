@@ -30,6 +30,13 @@ class Started:
     """Tasks that the journal already knows as done."""
     voxels: int
     """Voxels of the tasks that are left."""
+    untried: int = 0
+    """Tasks that this run leaves alone, since only failed ones were asked for."""
+
+    @property
+    def left(self) -> int:
+        """Tasks of this run."""
+        return self.tasks - self.resumed - self.untried
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,8 @@ class Result:
     """Tasks done by this run."""
     resumed: int = 0
     """Tasks that were done before it."""
+    untried: int = 0
+    """Tasks that it left alone, since only failed ones were asked for."""
     failed: tuple[TaskFailed, ...] = ()
     voxels: int = 0
     """Voxels moved by this run."""
@@ -107,7 +116,8 @@ class Result:
 
     @property
     def left(self) -> int:
-        return self.tasks - self.done - self.resumed
+        """Tasks that this run should have done and has not."""
+        return self.tasks - self.done - self.resumed - self.untried
 
 
 Event = Note | Started | TaskDone | TaskFailed | Stopping | Result

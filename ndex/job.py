@@ -212,6 +212,8 @@ class Retry:
     wait: Annotated[float, Field(ge=0)] = 1.0
     """Seconds before the second attempt; doubles from there, with jitter."""
     max_wait: Annotated[float, Field(ge=0)] = 60.0
+    only_failed: bool = False
+    """Do the tasks that have failed before, not those that were never tried."""
 
 
 @dataclass(frozen=True)

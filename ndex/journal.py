@@ -53,13 +53,22 @@ class Record:
         return struct.unpack(f"<{len(self.packed) // 4}I", self.packed)
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a task failed when it was last tried."""
+
+    reason: str
+    at: float
+    """Seconds since the epoch."""
+
+
 @dataclass(frozen=True)
 class ShardState:
     """What one shard's file says, for `action: status`."""
 
     name: str
     done: int
-    failed: dict[int, str]
+    failed: int
     last_seen: float | None
     """Seconds since the epoch of the last task."""
 
@@ -141,18 +150,31 @@ def folders(journals: Path, name: str) -> list[Path]:
 
 def records(folder: Path) -> dict[int, Record]:
     """The finished tasks of all shards, by index. A task that failed later than it was done is not among them."""
-    found: dict[int, Record] = {}
-    failures: dict[int, float] = {}
+    return _last_words(folder)[0]
+
+
+def failures(folder: Path) -> dict[int, Failure]:
+    """The tasks of all shards that failed when they were last tried, by index, in order."""
+    return dict(sorted(_last_words(folder)[1].items()))
+
+
+def _last_words(folder: Path) -> tuple[dict[int, Record], dict[int, Failure]]:
+    """What the journals of all shards say last of each task that was tried: done or failed."""
+    done: dict[int, Record] = {}
+    failed: dict[int, Failure] = {}
     for _, db in _databases(folder):
         for task, sums, verified, at in db.execute("SELECT task, checksums, verified, at FROM done"):
-            if task not in found or at > found[task].at:
-                found[task] = Record(sums, bool(verified), at)
-        for task, at in db.execute("SELECT task, at FROM failed"):
-            failures[task] = max(at, failures.get(task, at))
-    for task, at in failures.items():
-        if task in found and at > found[task].at:
-            del found[task]
-    return found
+            if task not in done or at > done[task].at:
+                done[task] = Record(sums, bool(verified), at)
+        for task, reason, at in db.execute("SELECT task, reason, at FROM failed"):
+            if task not in failed or at > failed[task].at:
+                failed[task] = Failure(reason, at)
+    for task in done.keys() & failed.keys():
+        if failed[task].at > done[task].at:
+            del done[task]
+        else:
+            del failed[task]
+    return done, failed
 
 
 def states(folder: Path) -> list[ShardState]:
@@ -166,8 +188,9 @@ def facts(folder: Path) -> dict[str, str]:
 
 
 def _state(path: Path, db: sqlite3.Connection) -> ShardState:
-    (done, last) = db.execute("SELECT count(*), max(at) FROM done").fetchone()
-    return ShardState(path.stem, done, dict(db.execute("SELECT task, reason FROM failed ORDER BY task")), last)
+    (done,), (failed,) = (db.execute(f"SELECT count(*) FROM {table}").fetchone() for table in ("done", "failed"))
+    (last,) = db.execute("SELECT max(at) FROM (SELECT at FROM done UNION ALL SELECT at FROM failed)").fetchone()
+    return ShardState(path.stem, done, failed, last)
 
 
 def _databases(folder: Path) -> Iterator[tuple[Path, sqlite3.Connection]]:

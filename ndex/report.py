@@ -38,7 +38,7 @@ class Lines:
                 self._say(event.text)
             case Started():
                 self._started = self._last = self._clock()
-                self._left, self._done = event.tasks - event.resumed, 0
+                self._left, self._done = event.left, 0
                 self._say_all(started_lines(event))
             case TaskDone():
                 self._done += 1
@@ -87,7 +87,7 @@ class Bar:
         if isinstance(event, Started):
             self._lines(event)
             self._begin = time.monotonic()
-            self._task = self._progress.add_task(event.name, total=event.tasks - event.resumed, rate="")
+            self._task = self._progress.add_task(event.name, total=event.left, rate="")
             self._progress.start()
             return
         if isinstance(event, TaskDone | TaskFailed):

@@ -5,19 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from . import convert, journal
+from . import convert
 from .embedded import bosses, reachable
 from .errors import JobError, Missing, NdexError, TransferError, Unreachable
 from .events import Event, Listener, Note, Result, Started, Stopping, TaskDone, TaskFailed
 from .forecast import forecast
+from .history import History, last_plan
 from .job import Job
+from .journal import Journal, records
 from .planner import make_plan
 from .plans import Plan
 from .transfer import Ends, Outcome, close_ends, compare, ends_of, transfer
@@ -101,13 +102,20 @@ class _Run:
     def __post_init__(self) -> None:
         self.totals = Result(self.job.name, self.job.action, 0)
 
-    def begin(self, plan: Plan, created: Sequence[str], resumed: int) -> None:
+    def begin(self, plan: Plan, created: Sequence[str], resumed: int, untried: int = 0) -> None:
         """The plan stands."""
         label = ends_of(self.job).destination.label
         self.totals = replace(
-            self.totals, source=plan.source.label, destination=label, tasks=len(plan), resumed=resumed
+            self.totals,
+            source=plan.source.label,
+            destination=label,
+            tasks=len(plan),
+            resumed=resumed,
+            untried=untried,
         )
-        self.emit(Started(self.job.name, plan.source.label, label, tuple(created), len(plan), resumed, plan.voxels))
+        self.emit(
+            Started(self.job.name, plan.source.label, label, tuple(created), len(plan), resumed, plan.voxels, untried)
+        )
 
     def work_off(
         self,
@@ -173,35 +181,21 @@ class _Run:
             self.halted = f"{FAILURES_IN_A_ROW} tasks in a row failed, the last one so: {task.reason}"
 
 
-def _folder(job: Job, plan: Plan) -> Path:
-    return journal.folder_of(job.journal, job.name, plan.stamp)
-
-
-def _known(job: Job, plan: Plan) -> dict[int, journal.Record]:
-    """The finished tasks of this shard whose voxels are, as far as can be told without reading them, still there."""
-    part, destination = plan.part, ends_of(job).destination
-
-    def holds(index: int) -> bool:
-        task = plan.task(index)
-        return destination.holds(task.box.shift(plan.offset), task.t)
-
-    found = journal.records(_folder(job, plan))
-    return {i: record for i, record in found.items() if part.start <= i < part.stop and holds(i)}
-
-
 def _transfer(run: _Run) -> Result:
     job = run.job
     plan = _planned(job)
     created = _to_create(job, plan)
-    with journal.Journal(_folder(job, plan), job.shard) as log:
-        known = _known(job, plan)
+    past = History(job, plan)
+    with Journal(past.folder, job.shard) as log:
+        known = past.done()
         ends_of(job).destination.prepare(plan.volume)
         _hand_over_metadata(ends_of(job))
         log.describe({"job": job.name, "plan": plan.to_json()})
-        run.begin(plan, created, len(known))
-        left = (index for index in range(*plan.part) if index not in known)
+        left, untried = past.left(known)
+        run.begin(plan, created, len(known), untried)
         result = run.work_off(plan, partial(transfer, job, plan), left, log.keep)
-        return _finish(run, plan, result) if result.left == 0 and _all_shards_done(job, plan) else result
+        complete = result.left + result.untried == 0 and past.complete()
+        return _finish(run, plan, result) if complete else result
 
 
 def _hand_over_metadata(ends: Ends) -> None:
@@ -219,14 +213,10 @@ def _finish(run: _Run, plan: Plan, result: Result) -> Result:
     return replace(result, links=links, exit_code=run.result().exit_code)
 
 
-def _all_shards_done(job: Job, plan: Plan) -> bool:
-    return len(plan) == plan.total or len(journal.records(_folder(job, plan))) == plan.total
-
-
 def _plan(run: _Run) -> Result:
     plan = _planned(run.job)
     created = _to_create(run.job, plan)
-    known = _known(run.job, plan)
+    known = History(run.job, plan).done()
     return replace(
         run.totals,
         source=plan.source.label,
@@ -251,22 +241,12 @@ def _verify(run: _Run) -> Result:
         plan = _planned(job)
         items: Iterable[tuple[int, tuple[int, ...] | None]] = ((index, None) for index in range(*plan.part))
     except (Missing, Unreachable) as gone:
-        plan = _plan_from_journal(job, gone)
+        plan = last_plan(job, gone)
         run.emit(Note(f"The source cannot be read, so the checksums of the journal are compared. {gone}"))
-        found = journal.records(_folder(job, plan))
+        found = records(History(job, plan).folder)
         items = ((index, found[index].checksums if index in found else ()) for index in range(*plan.part))
     run.begin(plan, (), 0)
     return run.work_off(plan, partial(compare, job, plan), items)
-
-
-def _plan_from_journal(job: Job, gone: Exception) -> Plan:
-    """The plan in the newest journal of this job that leads to this destination."""
-    target = ends_of(job).destination.identity
-    for folder in journal.folders(job.journal, job.name):
-        stored = journal.facts(folder).get("plan")
-        if stored is not None and (plan := Plan.from_json(stored)).target == target:
-            return replace(plan, shard=job.shard)
-    raise JobError(f"{gone} And no journal of this job to this destination lies in {job.journal}.") from gone
 
 
 def _status(run: _Run) -> Result:
@@ -275,11 +255,10 @@ def _status(run: _Run) -> Result:
     try:
         plan = _planned(job)
     except NdexError as gone:
-        plan = _plan_from_journal(job, gone)
-    folder, part = _folder(job, plan), plan.part
-    done = sum(part.start <= index < part.stop for index in journal.records(folder))
-    shards = [asdict(state) for state in journal.states(folder)]
-    return replace(run.totals, tasks=len(plan), resumed=done, details={"journal": str(folder), "shards": shards})
+        plan = last_plan(job, gone)
+        run.emit(Note(f"The two ends cannot be asked, so this is what the newest journal of the job says. {gone}"))
+    past = History(job, plan)
+    return replace(run.totals, tasks=len(plan), resumed=past.count(), details=past.status())
 
 
 def _describe(run: _Run) -> Result:

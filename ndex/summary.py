@@ -35,14 +35,17 @@ def summary_lines(result: Result) -> list[str]:
     if result.tasks and result.resumed == result.tasks:
         return [f"{result.name}: nothing is left to do, all {result.tasks} tasks were done before", *_ending(result)]
     rate = megabytes(result.nbytes / result.seconds) if result.seconds else "0 bytes"
+    if result.untried and not result.done and not result.failed:
+        return [f"{result.name}: no task has failed; {result.untried} of {result.tasks} were never tried"]
     verb = "compared" if result.action == "verify" else "transferred"
     counts = [
-        f"{result.done} of {result.tasks - result.resumed} tasks {verb}",
+        f"{result.done} of {result.done + result.left} tasks {verb}",
         f"{megabytes(result.nbytes)} in {result.seconds:.1f} s ({rate}/s)",
         f"{result.verified} verified",
     ]
     for number, what in (
         (result.resumed, "done before"),
+        (result.untried, "never tried"),
         (result.empty, "empty blocks"),
         (len(result.filled), "absent planes filled with zeros"),
         (result.repaired, "repaired"),
@@ -94,14 +97,23 @@ def plan_lines(result: Result) -> list[str]:
 
 def status_lines(result: Result) -> list[str]:
     """What the journals know."""
+    facts: dict[str, Any] = result.details
+    failed: list[dict[str, Any]] = facts["failed"]
     lines = [f"{result.name}: {result.resumed} of {result.tasks} tasks done, {result.left} left"]
-    shards: Any = result.details["shards"]
-    for shard in shards:
-        last = shard["last_seen"]
-        seen = "never" if last is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(last))
-        lines.append(f"  {shard['name']}: {shard['done']} done, {len(shard['failed'])} failed, last seen {seen}")
-        lines += [f"    failed task {task}: {reason}" for task, reason in shard["failed"].items()]
+    if failed:
+        lines[0] += f", {len(failed)} of them failed (retry.only_failed=true takes just those)"
+    lines += [f"  failed {_moment(one['at'])}, {one['box']}: {one['reason']}" for one in failed[:NAMED_FAILURES]]
+    if len(failed) > NAMED_FAILURES:
+        lines.append(f"  and {len(failed) - NAMED_FAILURES} more; report.format=json lists them all")
+    for shard in facts["shards"]:
+        seen = "never" if shard["last_seen"] is None else _moment(shard["last_seen"])
+        lines.append(f"  {shard['name']}: {shard['done']} done, {shard['failed']} failed, last seen {seen}")
     return lines
+
+
+def _moment(at: float) -> str:
+    """Seconds since the epoch as local time."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 def tree_lines(result: Result) -> list[str]:

@@ -15,9 +15,9 @@ from memory import Place, job_between
 from ndex.errors import AccessError, DamagedData, JobError, TransientError
 from ndex.events import Event, Note, Result, Started, Stopping, TaskDone, TaskFailed
 from ndex.geometry import Box
-from ndex.job import Extent, Job, Parallel, Shard
-from ndex.journal import Journal, folder_of, records, states
-from ndex.report import lines_of
+from ndex.job import Extent, Job, Parallel, Retry, Shard
+from ndex.journal import Journal, failures, folder_of, records, states
+from ndex.report import lines_of, plain
 from ndex.runner import run
 from ndex.volume import Pause, Say
 
@@ -294,4 +294,88 @@ def test_a_journal_forgets_what_failed_later(tmp_path: Path) -> None:
         journal.keep(TaskDone(2, BOX, 0, 9, (3,)))
         journal.keep(TaskFailed(1, BOX, 0, "gone bad"))
     assert {index: record.checksums for index, record in records(folder).items()} == {2: (3,)}
-    assert [state.failed for state in states(folder)] == [{1: "gone bad"}]
+    assert {index: failure.reason for index, failure in failures(folder).items()} == {1: "gone bad"}
+    assert [(state.done, state.failed) for state in states(folder)] == [(1, 1)]
+
+
+def only_failed(job: Callable[..., Job], **changes: object) -> Job:
+    return job(retry=Retry(only_failed=True), **changes)
+
+
+def test_only_what_failed_is_done_again(job: Callable[..., Job], places: dict[str, Place]) -> None:
+    stop = threading.Event()
+
+    def listener(event: Event) -> None:
+        if isinstance(event, TaskDone) and event.index == 6:
+            stop.set()
+
+    places["a"].fail_read = fail_in({1, 4}, DamagedData("cut short"))
+    first = run(job(parallel=Parallel(backend="serial")), [listener], stop)
+    assert (first.done, len(first.failed), first.left) == (5, 2, 6)
+    places["a"].fail_read = lambda box: None
+    places["a"].calls.clear()
+    events: list[Event] = []
+    again = run(only_failed(job), [events.append])
+    assert (again.exit_code, again.done, again.resumed, again.untried, again.left) == (0, 2, 5, 4, 0)
+    assert sorted(event.index for event in events if isinstance(event, TaskDone)) == [1, 4]
+    assert isinstance(events[0], Started)
+    assert events[0].left == 2
+    assert places["a"].calls["read"] == 2
+    assert places["b"].calls["finish"] == 0
+    assert "2 of 2 tasks transferred" in lines_of(again)[0]
+    assert "4 never tried" in lines_of(again)[0]
+    rest = run(job())
+    assert (rest.done, rest.resumed) == (4, 7)
+    assert equal(places)
+    assert places["b"].calls["finish"] == 1
+
+
+def test_what_fails_again_stays_failed(job: Callable[..., Job], places: dict[str, Place]) -> None:
+    places["a"].fail_read = fail_in({1, 4}, DamagedData("cut short"))
+    run(job())
+    places["a"].fail_read = fail_in({4}, DamagedData("still cut short"))
+    result = run(only_failed(job))
+    assert (result.exit_code, result.done, result.untried, result.left) == (1, 1, 0, 1)
+    status = run(job(action="status"))
+    assert [(one["task"], one["reason"]) for one in status.details["failed"]] == [(4, "still cut short")]  # type: ignore[attr-defined]
+    places["a"].fail_read = lambda box: None
+    assert run(only_failed(job)).exit_code == 0
+    assert places["b"].calls["finish"] == 1
+
+
+def test_without_failures_there_is_nothing_to_do_again(job: Callable[..., Job], places: dict[str, Place]) -> None:
+    result = run(only_failed(job))
+    assert (result.exit_code, result.done, result.untried) == (0, 0, TASKS)
+    assert lines_of(result) == [f"job: no task has failed; {TASKS} of {TASKS} were never tried"]
+    assert places["a"].calls["read"] == 0
+
+
+def test_each_shard_does_its_own_failures_again(job: Callable[..., Job], places: dict[str, Place]) -> None:
+    places["a"].fail_read = fail_in({1, 7}, DamagedData("cut short"))
+    run(job())
+    places["a"].fail_read = lambda box: None
+    parts = [run(only_failed(job, shard=Shard(index, 3))) for index in range(3)]
+    assert [part.done for part in parts] == [1, 0, 1]
+    assert run(job(action="status")).details["failed"] == []
+    assert run(job()).resumed == TASKS
+
+
+def test_status_lists_failures_without_either_end(job: Callable[..., Job], places: dict[str, Place]) -> None:
+    tall = Box.of((0, 8), (0, 8), (0, 16 * 50))
+    for name in "ab":
+        places[name] = Place(tall, np.ones(tall.shape, np.uint8))
+    places["b"].fail_write = fail_in(set(range(10, 40)), DamagedData("no space left"))
+    run(job())
+    places["a"].gone = True
+    notes: list[Event] = []
+    result = run(job(action="status"), [notes.append])
+    assert isinstance(notes[0], Note)
+    assert "memory:a does not exist" in notes[0].text
+    first, *lines = lines_of(result)
+    assert first == "job: 20 of 50 tasks done, 30 left, 30 of them failed (retry.only_failed=true takes just those)"
+    assert len(lines) == 20 + 1 + 1
+    assert lines[0].startswith("  failed 20")
+    assert lines[0].endswith(", x 0:8, y 0:8, z 160:176: no space left")
+    assert lines[20] == "  and 10 more; report.format=json lists them all"
+    assert lines[21].startswith("  shard-0-of-1: 20 done, 30 failed, last seen 20")
+    assert plain(result)["details"]["failed"][29]["box"]["z"] == [624, 640]
