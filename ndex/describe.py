@@ -142,15 +142,17 @@ class _Description:
         return {"name": self._name(kind), "access": NOT_READABLE, inside: visible}
 
     def _missing(self, kind: str) -> Missing:
-        parent = {"collection": self.client.host, "experiment": self.named.collection, "channel": self.named.experiment}
-        names = {
-            "collection": self.client.list_collections,
-            "experiment": partial(self.client.list_experiments, self.named.collection or ""),
-            "channel": partial(self.client.list_channels, self.named.collection or "", self.named.experiment or ""),
-        }[kind]()
-        others = nearest(self._name(kind), names)
+        """With what there is instead."""
+        collection, experiment = self.named.collection or "", self.named.experiment or ""
+        inside: dict[str, tuple[str, Callable[[], list[str]]]] = {
+            "collection": (self.client.host, self.client.list_collections),
+            "experiment": (collection, partial(self.client.list_experiments, collection)),
+            "channel": (f"{collection}/{experiment}", partial(self.client.list_channels, collection, experiment)),
+        }
+        parent, names = inside[kind]
+        others = nearest(self._name(kind), names())
         told = others if len(others) <= LONGEST else "."
-        return Missing(f"resource.{kind}={self._name(kind)}: {parent[kind]} has no such {kind}{told or '.'}")
+        return Missing(f"resource.{kind}={self._name(kind)}: {parent} has no such {kind}{told or '.'}")
 
     def _name(self, kind: str) -> str:
         return str(getattr(self.named, kind))

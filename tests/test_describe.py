@@ -193,7 +193,7 @@ def test_what_nobody_may_see_is_an_error(
     [
         (("lap",), "resource.collection=lap: {host} has no such collection; did you mean lab?"),
         (("lab", "xyz"), "resource.experiment=xyz: lab has no such experiment; there is run7"),
-        (("lab", "run7", "ram"), "resource.channel=ram: run7 has no such channel; did you mean raw?"),
+        (("lab", "run7", "ram"), "resource.channel=ram: lab/run7 has no such channel; did you mean raw?"),
         (("lab", "a.b"), "names consist of"),
     ],
 )
