@@ -31,6 +31,11 @@ def ordered(places: Places, axes: str, samples: int, band: int | None, name: str
     channels = full.shape[2]
     if channels > 1 and samples > 1:
         raise Unfit(f"{name} has {channels} channels of {samples} colours each. Split it into one file a channel.")
+    if channels > 1 and band is None:
+        raise Unfit(
+            f"{name} has {channels} channels. Choose one with source.band, counted from 0, or say with "
+            "source.flatten=true that they are planes."
+        )
     chosen = check_band(name, channels, band)
     return np.ascontiguousarray(full[:, :, chosen]), band if channels == 1 else None
 

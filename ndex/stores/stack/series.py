@@ -41,7 +41,7 @@ def image_in(tiff: tifffile.TiffFile, pages: int, series: int | None, level: int
     hidden = _behind_one_page(tiff, pages)
     if hidden is not None and not series and not level:
         return hidden
-    chosen = _chosen(tiff, series, level, name)
+    index, chosen = _chosen(tiff, series, level, name)
     if any(page is not None and page.parent is not tiff for page in chosen.pages):
         raise Unfit(f"{name} refers to other files for some of its planes. Save all of them in one file.")
     axes = "".join(letter for letter in chosen.axes if letter not in PIXELS)
@@ -53,24 +53,23 @@ def image_in(tiff: tifffile.TiffFile, pages: int, series: int | None, level: int
     if raw and chosen.dataoffset is None:
         raise Unfit(f"{name} speaks of {math.prod(shape)} planes and has {pages} pages. Save it again.")
     places = _consecutive(chosen.dataoffset, keyframe.nbytes, shape) if raw else _directories(chosen, shape)
-    return Image(chosen.kind, chosen.index, axes, places, raw, keyframe)
+    return Image(chosen.kind, index, axes, places, raw, keyframe)
 
 
-def _chosen(tiff: tifffile.TiffFile, series: int | None, level: int, name: str) -> Any:
-    """A series of tifffile, at one level of its pyramid."""
+def _chosen(tiff: tifffile.TiffFile, series: int | None, level: int, name: str) -> tuple[int, Any]:
+    """Number of a series of tifffile, and the series at one level of its pyramid."""
     found = tiff.series
     if series is None:
-        whole = [one for one in found if not one.keyframe.is_reduced]  # without thumbnails
+        whole = [index for index, one in enumerate(found) if not one.keyframe.is_reduced]  # without thumbnails
         if len(whole) != 1:
             raise JobError(f"{name} holds several images. Choose one with source.series: {_listed(found)}.")
-        chosen = whole[0]
-    elif series < len(found):
-        chosen = found[series]
-    else:
+        series = whole[0]
+    elif series >= len(found):
         raise JobError(f"source.series={series}: {name} has {_listed(found)}.")
-    if level >= len(chosen.levels):
-        raise JobError(f"source.level={level}: {name} has levels 0 to {len(chosen.levels) - 1}.")
-    return chosen.levels[level]
+    levels = found[series].levels
+    if level >= len(levels):
+        raise JobError(f"source.level={level}: {name} has levels 0 to {len(levels) - 1}.")
+    return series, levels[level]
 
 
 def _listed(found: list[Any]) -> str:
@@ -95,7 +94,7 @@ def _behind_one_page(tiff: tifffile.TiffFile, pages: int) -> Image | None:
     images = meta.get("images", math.prod(sizes.values()))
     if pages > 1 or images == 1 or page.compression != 1 or page.is_tiled:
         return None
-    if images * page.samplesperpixel == math.prod(sizes.values()):
+    if page.samplesperpixel > 1 and images * page.samplesperpixel == math.prod(sizes.values()):
         sizes["c"] = 1  # colours, which lie inside the page
     if math.prod(sizes.values()) != images:
         sizes = {"t": 1, "z": images, "c": 1}

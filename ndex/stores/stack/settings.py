@@ -28,6 +28,8 @@ class Source(End):
     """Of a file with several images."""
     level: NonNegative = 0
     """Of a pyramid; 0 is the full resolution."""
+    flatten: bool = False
+    """Take every page for a plane of z, whatever the file says of time and channels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,5 +53,5 @@ def file_of(job: Job, text: str, key: str) -> Path:
 
 def identity_of(path: Path, **choices: object) -> str:
     """The same text for the same voxels: the file, and the settings that decide which voxel is where."""
-    chosen = "".join(f" {key}={value}" for key, value in choices.items() if value is not None)
+    chosen = "".join(f" {key}={value}" for key, value in choices.items())
     return os.path.normcase(path.resolve()) + chosen

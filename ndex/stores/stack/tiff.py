@@ -35,7 +35,9 @@ def contents_of(path: Path, settings: Source) -> Contents:
             size, unit = voxel_size(tiff, image.index) if settings.level == 0 else (None, None)
             metadata, note = _metadata(tiff, image, name), note_of(tiff.pages.first.description)
             origin = Vec(*(int(note.get(axis, 0)) for axis in "xyz"))
-        places, band = ordered(image.places, image.axes, image.page.samplesperpixel, settings.band, name)
+        places, band = image.places.reshape(1, -1), settings.band
+        if not settings.flatten:
+            places, band = ordered(image.places, image.axes, image.page.samplesperpixel, settings.band, name)
         header = TiffPlane(file, name, band, at=image.page.offset).header
         byteorder = tiff.byteorder
     return Contents(
