@@ -1,32 +1,19 @@
-"""Settings for the tests that talk to real services: environment variables, or a git-ignored file `.env`."""
+"""What all tests share."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-import s3_server
-
-os.environ.update(s3_server.SETTINGS)
-
-ENV_FILE = Path(__file__).parents[1] / ".env"
-
-
-def read_env(text: str) -> dict[str, str]:
-    """`NAME=value` a line; blank lines and # comments, `export` before a name and quotes around a value are allowed."""
-    pairs = (line.partition("=") for line in map(str.strip, text.splitlines()) if not line.startswith("#"))
-    return {name.removeprefix("export ").strip(): value.strip().strip("'\"") for name, equals, value in pairs if equals}
+from settings import given
 
 
 @pytest.fixture
 def live(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """The values of these variables, which are set for the test; it is skipped when one of them is not given."""
-    written = read_env(ENV_FILE.read_text(encoding="utf-8")) if ENV_FILE.is_file() else {}
+    """Sets these variables for a test and answers their values; skips the test when one of them is not given."""
 
     def values(*names: str) -> list[str]:
-        found = {name: os.environ.get(name) or written.get(name, "") for name in names}
+        found = given(*names)
         if missing := [name for name, value in found.items() if not value]:
             pytest.skip(f"not set: {', '.join(missing)}")
         for name, value in found.items():
