@@ -47,7 +47,7 @@ def _rescale(array: Voxels, target: UInt, window: tuple[float, float]) -> Voxels
 def _scaled(values: Voxels, target: UInt, window: tuple[float, float]) -> Voxels:
     low, high = window
     top = np.iinfo(target).max
-    scaled = (values.astype(np.float64) - low) * (top / (high - low))
+    scaled = (values.astype(np.float64) - low) * top / (high - low)
     result: Voxels = np.rint(np.clip(scaled, 0, top)).astype(target)
     return result
 

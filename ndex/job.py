@@ -6,6 +6,7 @@ the fields below; `conf/` documents them for users.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -158,6 +159,8 @@ class Convert:
     """Allow a cast that loses values."""
 
     def __post_init__(self) -> None:
+        if self.window is not None and not all(map(math.isfinite, self.window)):
+            raise ValueError(f"window={list(self.window)}: both must be finite")
         if self.window is not None and self.window[0] >= self.window[1]:
             raise ValueError(f"window={list(self.window)}: the low value must be below the high one")
 

@@ -19,10 +19,12 @@ UINT32: UInt = np.dtype("uint32")
 
 
 def channel_kind(resource: Resource, dtype: UInt) -> tuple[str, UInt]:
-    """Type and dtype of the channel that voxels of `dtype` go to: labels of 32 bits become uint64, the only width in
-    which a BOSS keeps them (boss-api 4.6). Raises JobError for a combination that could be created but not used."""
+    """Type and dtype of the channel that voxels of `dtype` go to. Labels become uint64, which has room for those to
+    come, unless the job says otherwise; those of 32 bits must, since a BOSS does not keep that width (boss-api 4.6).
+    Raises JobError for a combination that could be created but not used."""
     held: UInt = np.dtype(resource.datatype) if resource.datatype else dtype
-    if not resource.datatype and held == UINT32 and resource.channel_type != "image":
+    labels = resource.channel_type == "annotation" or (held == UINT32 and resource.channel_type != "image")
+    if labels and not resource.datatype:
         held = UINT64
     kind = resource.channel_type or ("annotation" if held == UINT64 else "image")
     if held == UINT32:

@@ -202,7 +202,8 @@ def test_contradictions(found: Found, resource: dict, volume: dict, words: list[
         ({}, "uint32", ("annotation", "uint64")),
         ({}, "uint64", ("annotation", "uint64")),
         ({"channel_type": "annotation"}, "uint32", ("annotation", "uint64")),
-        ({"channel_type": "annotation"}, "uint8", ("annotation", "uint8")),
+        ({"channel_type": "annotation"}, "uint8", ("annotation", "uint64")),
+        ({"channel_type": "annotation", "datatype": "uint8"}, "uint8", ("annotation", "uint8")),
         ({"channel_type": "annotation", "datatype": "uint64"}, "uint16", ("annotation", "uint64")),
     ],
 )
