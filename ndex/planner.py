@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import lcm
 
 from .errors import JobError
 from .geometry import Box, Span, Vec
@@ -16,6 +17,8 @@ CUBOID = Vec(512, 512, 16)
 """Grid where neither end has one: a job that meets a BOSS later is aligned already."""
 SLAB_BYTES = 64 << 20
 """Aimed at by what a worker holds at once."""
+WIDEST = 8192
+"""Voxels along x or y of a task that follows the tiles of its source."""
 MAX_BLOCK = 1 << 26
 """Voxels of one request: what clients of a BOSS send in one piece (boss-api 13.6), inside its size limit (7.3)."""
 
@@ -101,16 +104,24 @@ def _cuts(job: Job, source: Facts, layout: Layout, itemsize: int, box: Box, offs
         )
     rows_whole = layout.planes or source.grain.x >= WHOLE
     planes_whole = layout.planes or source.grain.y >= WHOLE
-    width = box.size.x if rows_whole else 2 * block.x
+    width = box.size.x if rows_whole else _on_tiles(2 * block.x, block.x, source.grain.x)
     origin = Vec(box.start.x if rows_whole else grid.x, box.start.y if planes_whole else grid.y, grid.z)
     best = block.y * max(1, SLAB_BYTES // (width * block.y * block.z * itemsize))
+    tiled = best if rows_whole else _on_tiles(best, block.y, source.grain.y)
 
     decoded_whole = source.grain.y >= WHOLE
-    bands = [(best, block.y), *((rows, rows) for rows in _halvings(block.y))]
+    bands = [(tiled, block.y), (best, block.y), *((rows, rows) for rows in _halvings(block.y))]
     for depth in _halvings(block.z):
         for rows, height in [(box.size.y, block.y)] if decoded_whole else bands:
             step = Vec(width, box.size.y if planes_whole else rows, depth)
             yield Cut(step, origin, rows, Vec(block.x, height, depth), grid)
+
+
+def _on_tiles(size: int, block: int, tile: int) -> int:
+    """`size`, which is whole blocks, made whole tiles as well, so that none is decoded for two tasks; unless they are so
+    small that it costs little, or only very large sizes are both."""
+    both = lcm(block, tile)
+    return -(-size // both) * both if 4 * tile >= block and both <= WIDEST else size
 
 
 def _halvings(size: int) -> Iterator[int]:

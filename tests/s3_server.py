@@ -20,8 +20,8 @@ SETTINGS = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_DEFAULT_REGION": "us-east-1",
 }
-"""So that no test asks for an account of this machine. Set for the whole session: processes of a pool live longer than
-a test."""
+"""So that no test asks for an account of this machine."""
+os.environ.update(SETTINGS)  # for the whole session: processes of a pool live longer than a test
 ADDRESS = re.compile(rb"Running on (http://\S+)")
 
 

@@ -19,6 +19,7 @@ from ndex.volume import WHOLE, Facts, Layout
 BOSS = Layout(grid=Vec(512, 512, 16))
 PLANES = Layout(planes=True)
 STRIPS, PNG, ANY = Vec(WHOLE, 8, 1), Vec(WHOLE, WHOLE, 1), Vec(1, 1, 1)
+TILES = Vec(768, 300, 1)
 
 
 def job(**changes: object) -> Job:
@@ -34,7 +35,7 @@ def plan_of(source: Facts, layout: Layout = BOSS, dtype: str | None = None, **ch
     return make_plan(job(**changes), source, "the:target", layout, np.dtype(dtype or source.dtype))
 
 
-ends = st.sampled_from([(STRIPS, BOSS), (PNG, BOSS), (ANY, PLANES), (ANY, BOSS), (PNG, PLANES)])
+ends = st.sampled_from([(STRIPS, BOSS), (PNG, BOSS), (TILES, BOSS), (ANY, PLANES), (ANY, BOSS), (PNG, PLANES)])
 volumes = st.builds(
     lambda corner, size: Box.at(Vec(*corner), Vec(*size)),
     st.tuples(st.integers(0, 700), st.integers(0, 700), st.integers(0, 40)),
@@ -207,3 +208,29 @@ def test_auto_offset_shifts_negative_starts_to_zero() -> None:
     plan = plan_of(facts(Box.of((-210, 50), (15, 60), (0, 4))), offset="auto")
     assert plan.offset == Vec(210, 0, 0)
     assert plan.volume.box == Box.of((0, 260), (15, 60), (0, 4))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("tile", [256, 512, 768, 1024, 2048, 4096])
+def test_no_tile_is_decoded_for_two_tasks(tile: int, dtype: str) -> None:
+    source = facts(Box.of((0, 20_000), (0, 20_000), (0, 64)), dtype, grain=Vec(tile, tile, 1))
+    plan = plan_of(source)
+    assert plan.cut.rows == plan.cut.step.y
+    assert (plan.cut.step.x % tile, plan.cut.step.y % tile) == (0, 0)
+    assert plan.worker_memory <= 1 << 30
+
+
+def test_tiles_of_odd_sizes_leave_tasks_as_they_are() -> None:
+    box = Box.of((0, 20_000), (0, 20_000), (0, 64))
+    assert plan_of(facts(box, grain=Vec(1000, 1000, 1))).cut == plan_of(facts(box)).cut
+    assert plan_of(facts(box, grain=Vec(3, 3, 1))).cut == plan_of(facts(box)).cut
+    little = plan_of(facts(box, grain=Vec(8192, 8192, 1)), parallel=Parallel(memory=1 << 28))
+    assert little.worker_memory * 2 <= 1 << 28
+
+
+def test_planes_from_tiles_are_cut_on_tiles() -> None:
+    tile = Vec(1000, 700, 1)
+    source = replace(facts(Box.of((5, 20_005), (3, 20_003), (0, 64)), grain=tile, grid=tile), corner=Vec(5, 3, 0))
+    plan = plan_of(source, PLANES)
+    for slab in list(plan.slabs(plan[0]))[:-1]:
+        assert (slab.start.y - 3) % 700 == (slab.stop.y - 3) % 700 == 0

@@ -11,7 +11,16 @@ from .faults import translated
 from .local import Folder
 from .place import Draft, Files, Page, Place
 
-__all__ = ["Access", "Draft", "Files", "Folder", "Page", "Place", "place_at", "translated"]
+__all__ = ["Access", "Draft", "Files", "Folder", "Page", "Place", "files_at", "place_at", "translated"]
+
+
+def files_at(text: str, key: str, access: Access | None = None) -> Files:
+    """As `place_at`, also for an address on the web, which is no more than files to fetch."""
+    if text.lower().startswith(("http://", "https://")):
+        from .web import Web
+
+        return Web(text, key)
+    return place_at(text, key, access)
 
 
 def place_at(text: str, key: str, access: Access | None = None) -> Place:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import IO, NamedTuple, Protocol
+from typing import IO, NamedTuple, Protocol, runtime_checkable
 
 
 class Page(NamedTuple):
@@ -44,6 +44,7 @@ class Files(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
 class Place(Files, Protocol):
     """A place whose files can be listed, read in parts, and written."""
 

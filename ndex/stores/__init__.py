@@ -14,7 +14,7 @@ from types import ModuleType
 from ..job import End, Job
 from ..volume import Readable, Writable
 
-KINDS = ("boss", "images", "render", "s3", "stack")
+KINDS = ("boss", "images", "render", "s3", "stack", "tiles")
 
 
 def module_of(kind: str) -> ModuleType:

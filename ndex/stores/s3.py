@@ -20,8 +20,6 @@ __all__ = ["Destination", "Keys", "Source", "open_destination", "open_source"]
 class Keys:
     """How a bucket is reached. Keys of access are no settings: they stay in the environment or in ~/.aws."""
 
-    path: str
-    """`s3://bucket/prefix`."""
     profile: str | None = None
     """Of ~/.aws/config; null: the usual chain of boto3."""
     region: str | None = None
@@ -31,8 +29,6 @@ class Keys:
     """Sign nothing: for public buckets."""
 
     def __post_init__(self) -> None:
-        if "://" in self.path and not self.path.lower().startswith("s3://"):
-            raise ValueError(f"path={self.path}: must be s3://bucket/prefix")
         url = self.endpoint_url
         if url is not None and (not url.lower().startswith(("http://", "https://")) or "@" in url):
             raise ValueError("endpoint_url: must be an address such as https://s3.example.org, without credentials")
@@ -50,12 +46,25 @@ class Source(Keys, images.Source):
 
     kind: Literal["s3"] = "s3"  # type: ignore[assignment]  # another kind with the same keys
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_address(self.path)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Destination(Keys, images.Destination):
     """Planes in a bucket to write to."""
 
     kind: Literal["s3"] = "s3"  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_address(self.path)
+
+
+def _check_address(path: str) -> None:
+    if not path.lower().startswith("s3://"):
+        raise ValueError(f"path={path}: must be s3://bucket/prefix")
 
 
 def open_source(job: Job) -> ImageSource:

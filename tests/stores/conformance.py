@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import render_ws
 import s3_server
+import tile_trees
 
 from ndex.geometry import ORIGIN, Box, Span, Tiling, Vec
 from ndex.job import Boss, End, Job, Resource, Retry
@@ -97,7 +98,13 @@ def _render(folder: Path) -> Iterator[Job]:
         yield Job(boss=Boss(host="nowhere"), source=source, destination=images.Destination(path=str(folder)))
 
 
-READ_ONLY: dict[str, Callable[[Path], AbstractContextManager[Job]]] = {"render": _render}
+@contextmanager
+def _tiles(folder: Path) -> Iterator[Job]:
+    tile_trees.write_tree(folder, voxels("uint8"), BOX.z.start)
+    yield tile_trees.job_of(folder)
+
+
+READ_ONLY: dict[str, Callable[[Path], AbstractContextManager[Job]]] = {"render": _render, "tiles": _tiles}
 """Kinds that cannot be written. Given an empty folder: a job whose source has `voxels("uint8")` in BOX."""
 
 

@@ -10,8 +10,11 @@ from ...errors import DamagedData
 from ...files import Place
 from ...geometry import Span
 from ...volume import Array
+from .jpeg import SIGNATURE as JPEG
+from .jpeg import JpegPlane
 from .plane import Header, Plane, Unfit
-from .png import SIGNATURE, PngPlane
+from .png import SIGNATURE as PNG
+from .png import PngPlane
 from .tiff import MAGIC, TiffPlane
 
 
@@ -25,13 +28,15 @@ def open_plane(place: Place, name: str, band: int | None = None) -> Iterator[Pla
 def plane_in(file: IO[bytes], name: str, band: int | None = None) -> Plane:
     """The plane in an open file, which `name` names for messages."""
     start = file.read(8)
-    if start == SIGNATURE:
+    if start == PNG:
         return PngPlane(file, name, band)
+    if start.startswith(JPEG):
+        return JpegPlane(file, name, band)
     if start[:4] in MAGIC:
         return TiffPlane(file, name, band)
     if not start:
         raise DamagedData(f"{name} is empty.")
-    raise Unfit(f"{name} is not a TIFF or PNG file. Convert it, or change the pattern.")
+    raise Unfit(f"{name} is not a TIFF, PNG or JPEG file. Convert it, or change the pattern.")
 
 
 def read_plane(

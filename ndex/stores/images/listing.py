@@ -8,13 +8,16 @@ from fnmatch import fnmatchcase
 from functools import partial
 from itertools import islice, pairwise
 from math import gcd
+from typing import TypeVar
 
 from ...errors import JobError, Missing
-from ...files import Place
+from ...files import Files, Place
 from ...geometry import Span
 from ...job import Retry
 from ...retry import with_retry
 from .pattern import Pattern, natural
+
+T = TypeVar("T")
 
 SUFFIXES = (".tif", ".tiff", ".png")
 """Image files, where no pattern is given."""
@@ -131,13 +134,13 @@ def check_complete(listing: Listing, z: Span, z_step: int, key: str) -> None:
     raise JobError(f"{key}: there is no file for plane {planes}{t}. {remedy}")
 
 
-def identity_of(folder: Place, names: str, **choices: object) -> str:
+def identity_of(folder: Files, names: str, **choices: object) -> str:
     """The same text for the same voxels: folder, names, and the settings that decide which voxel is where."""
     return f"{folder.resolved()}/{names}" + "".join(f" {key}={value}" for key, value in choices.items() if value)
 
 
-def spread(names: Sequence[str], count: int) -> list[str]:
-    """At most `count` of the names, the first and the last among them."""
-    if len(names) <= count:
-        return list(names)
-    return [names[i * (len(names) - 1) // (count - 1)] for i in range(count)]
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """At most `count` of the items, the first and the last among them."""
+    if len(items) <= count:
+        return list(items)
+    return [items[i * (len(items) - 1) // (count - 1)] for i in range(count)]

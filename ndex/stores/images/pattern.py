@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath, PureWindowsPath
@@ -19,10 +20,14 @@ TOKEN = re.compile(
 """printf, str.format, and what the first ndex used."""
 
 
-class Number(NamedTuple):
-    """A plane or time sample number in a name, padded with zeros to `width`; 0: not padded, read with any padding."""
+Axis = Literal["x", "y", "z", "t"]
 
-    axis: Literal["z", "t"]
+
+class Number(NamedTuple):
+    """A number in a name: of a plane, a time sample, or a row or column of tiles. It is padded with zeros to `width`;
+    0: not padded, read with any padding."""
+
+    axis: Axis
     width: int
 
     @property
@@ -51,7 +56,7 @@ Part = str | Number | Wildcard
 
 @dataclass(frozen=True)
 class Pattern:
-    """The names of the planes of one volume."""
+    """The names of the files of one volume."""
 
     parts: tuple[Part, ...]
 
@@ -59,7 +64,7 @@ class Pattern:
         """The same text for the same names, in whichever notation they were given."""
         return "".join(map(str, self.parts))
 
-    def has(self, axis: Literal["z", "t"]) -> bool:
+    def has(self, axis: Axis) -> bool:
         return any(isinstance(part, Number) and part.axis == axis for part in self.parts)
 
     @property
@@ -68,24 +73,34 @@ class Pattern:
 
     def name(self, z: int, t: int = 0) -> str:
         """The name of plane number `z` of time sample `t`."""
-        numbers = {"z": z, "t": t}
+        return self.filled({"z": z, "t": t})
+
+    def filled(self, numbers: Mapping[Axis, int]) -> str:
+        """The name with these numbers."""
         return "".join(
             f"{numbers[part.axis]:0{part.width}d}" if isinstance(part, Number) else str(part) for part in self.parts
         )
 
     def match(self, name: str) -> tuple[int, int] | None:
-        """The numbers (t, z) in a name, 0 for one that the pattern lacks; None for a name of another pattern, or one
-        that gives the same number twice with different values."""
+        """The numbers (t, z) in a name, 0 for one that the pattern lacks; None as `numbers` says."""
+        numbers = self.numbers(name)
+        return None if numbers is None else (numbers.get("t", 0), numbers.get("z", 0))
+
+    def numbers(self, name: str) -> dict[Axis, int] | None:
+        """The numbers in a name; None for a name of another pattern, or one that gives the same number twice with
+        different values."""
         found = self._regex.fullmatch(name)
         if found is None:
             return None
-        numbers = {"z": -1, "t": -1}
-        axes = [part.axis for part in self.parts if isinstance(part, Number)]
-        for axis, text in zip(axes, found.groups(), strict=True):
-            if numbers[axis] not in (-1, int(text)):
+        numbers: dict[Axis, int] = {}
+        for axis, text in zip(self._axes, found.groups(), strict=True):
+            if numbers.setdefault(axis, int(text)) != int(text):
                 return None
-            numbers[axis] = int(text)
-        return max(0, numbers["t"]), max(0, numbers["z"])
+        return numbers
+
+    @cached_property
+    def _axes(self) -> list[Axis]:
+        return [part.axis for part in self.parts if isinstance(part, Number)]
 
     @cached_property
     def _regex(self) -> re.Pattern[str]:
@@ -102,37 +117,46 @@ def with_channel(text: str, channel: str | None, key: str) -> str:
 
 def split(text: str, key: str) -> tuple[str, str]:
     """A pattern as folder below the path and file name. Raises JobError for one that leads out of the path."""
-    parts = PurePosixPath(text.replace("\\", "/")).parts
-    if not parts or PureWindowsPath(text).drive or parts[0] == "/" or ".." in parts:
-        raise JobError(f"{key}={text}: a pattern names files inside the folder. Name another folder in the path.")
+    parts = inside(text, key)
     if any(TOKEN.search(part) for part in parts[:-1]):
         raise JobError(f"{key}={text}: numbers and wildcards can stand in the file name only, not in its folder.")
     return "/".join(parts[:-1]), parts[-1]
 
 
-def parse(text: str, key: str) -> Pattern:
+def inside(text: str, key: str) -> tuple[str, ...]:
+    """The parts of a pattern between slashes. Raises JobError for one that leads out of the path."""
+    parts = PurePosixPath(text.replace("\\", "/")).parts
+    if not parts or PureWindowsPath(text).drive or parts[0] == "/" or ".." in parts:
+        raise JobError(f"{key}={text}: a pattern names files inside the folder. Name another folder in the path.")
+    return parts
+
+
+FIELDS: dict[Axis, str] = {"z": "{z} or {z:04d} for the plane", "t": "{t} for the time sample"}
+"""Of the names of planes, and what they stand for."""
+
+
+def parse(text: str, key: str, fields: Mapping[Axis, str] = FIELDS) -> Pattern:
     """The pattern of a file name. Raises JobError for fields that do not exist."""
     parts: list[Part] = []
     end = 0
     for match in TOKEN.finditer(text):
-        parts += [text[end : match.start()], _part(match, text, key)]
+        parts += [text[end : match.start()], _part(match, text, key, fields)]
         end = match.end()
     parts.append(text[end:])
     return Pattern(tuple(part for part in parts if part != ""))
 
 
-def _part(match: re.Match[str], text: str, key: str) -> Part:
+def _part(match: re.Match[str], text: str, key: str, fields: Mapping[Axis, str]) -> Part:
     if match["wild"]:
         return Wildcard(match["wild"])
     if match["name"] is None:
         return Number("z", int(match["percent"] or match["pad"] or 0))
     width = re.fullmatch(r"0(\d+)d?|d?", match["width"] or "")
-    if match["name"] not in ("z", "t") or width is None:
-        raise JobError(
-            f"{key}={text}: {match[0]} is not known. Use {{z}} or {{z:04d}} for the plane, {{t}} for the time sample, "
-            "{channel} for the channel."
-        )
-    return Number("t" if match["name"] == "t" else "z", int(width[1] or 0))
+    axis = next((axis for axis in fields if axis == match["name"]), None)
+    if axis is None or width is None:
+        known = ", ".join([*fields.values(), "{channel} for the channel"])
+        raise JobError(f"{key}={text}: {match[0]} is not known. Use {known}.")
+    return Number(axis, int(width[1] or 0))
 
 
 def natural(name: str) -> tuple[list[str | int], str]:

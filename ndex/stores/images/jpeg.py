@@ -1,0 +1,52 @@
+"""JPEG files: decoded whole, 8 bits a band."""
+
+from __future__ import annotations
+
+import io
+from typing import IO
+
+import numpy as np
+from PIL.JpegImagePlugin import JpegImageFile
+
+from ...errors import DamagedData
+from ...geometry import Span
+from ...volume import Array
+from .plane import Header, Unfit, check_band, check_size, damage
+
+SIGNATURE = b"\xff\xd8\xff"
+BANDS = {"L": 1, "RGB": 3}
+"""By mode, as Pillow names it."""
+
+
+class JpegPlane:
+    """An open JPEG file. Pillow decodes it, because it tells a file that was cut; other decoders make that grey."""
+
+    stamp: str | None = None
+
+    def __init__(self, file: IO[bytes], name: str, band: int | None) -> None:
+        self._file, self._name = file, name
+        file.seek(0)
+        image = self._opened(file)
+        if image.mode not in BANDS:
+            raise Unfit(f"{name} has {image.mode} colours. Save the files as grey or RGB first.")
+        self._band = check_band(name, BANDS[image.mode], band)
+        self.header = Header(*image.size, np.dtype(np.uint8))
+        check_size(name, self.header)
+
+    def read(self, rows: Span, columns: Span, out: Array) -> None:
+        self._file.seek(0)
+        image = self._opened(io.BytesIO(self._file.read()))
+        with damage(self._name):
+            try:
+                pixels = np.asarray(image)
+            except OSError as error:  # from the decoder: the bytes are in memory
+                raise DamagedData(f"{self._name} is damaged: {error}.") from error
+            out[...] = pixels.reshape(*pixels.shape[:2], -1)[slice(*rows), slice(*columns), self._band]
+
+    def _opened(self, file: IO[bytes]) -> JpegImageFile:
+        """With its header read, and not a pixel decoded."""
+        with damage(self._name):
+            try:
+                return JpegImageFile(file)
+            except SyntaxError as error:  # what Pillow raises for a header that it cannot make sense of
+                raise DamagedData(f"{self._name} is damaged: {error}.") from error
