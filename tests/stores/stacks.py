@@ -44,11 +44,9 @@ def odd(box: Box) -> Box:
     return Box(Vec(*start), Vec(*stop))
 
 
-def imagej_over_4_gib(
-    path: Path, planes: int, height: int, width: int, description: str, kept: int | None = None
-) -> None:
+def imagej_over_4_gib(path: Path, planes: int, height: int, width: int, description: str) -> None:
     """A file as ImageJ writes large stacks: one page, big-endian, the pixels of all behind it. Sparse: pixels are
-    zeros unless they are written afterwards. `kept`: of so many bytes only."""
+    zeros unless they are written afterwards."""
     text = description.encode() + b"\0"
     entries = [
         (256, 4, 1, width),
@@ -67,7 +65,7 @@ def imagej_over_4_gib(
         file.write(struct.pack(">2sHI", b"MM", 42, 8) + directory + struct.pack(">I", 0))
         file.seek(200)
         file.write(text)
-        file.truncate(kept or 1000 + planes * height * width * 2)
+        file.truncate(1000 + planes * height * width * 2)
 
 
 def ready(settings: Destination, volume: Volume, **changes: Any) -> StackDestination:

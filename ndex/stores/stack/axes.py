@@ -22,7 +22,10 @@ def ordered(places: Places, axes: str, samples: int, band: int | None, name: str
     named = _named([letter for letter, _ in kept])
     if named is None:
         shape = ", ".join(f"{letter}: {size}" for letter, size in kept)
-        raise Unfit(f"{name} has the axes {shape}, which are not z, time and channels. Split it into several files.")
+        raise Unfit(
+            f"{name} has the axes {shape}, which are not z, time and channels. Split it into several files, or set "
+            "source.flatten=true."
+        )
     full = places.reshape([size for _, size in kept])
     for letter in "TZC":
         if letter not in named:

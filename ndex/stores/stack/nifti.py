@@ -32,6 +32,9 @@ def is_nifti(start: bytes, name: str) -> bool:
 
 def contents_of(path: Path, settings: Source) -> Contents:
     """What the header says. Raises DamagedData, or Unfit for voxels that are no unsigned integers."""
+    for key in ("series", "level"):
+        if getattr(settings, key):
+            raise Unfit(f"source.{key}={getattr(settings, key)}: {path.name} holds one volume.")
     with open(path, "rb") as file:
         packed = file.read(2) == GZIP_MAGIC
         file.seek(0)

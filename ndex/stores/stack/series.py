@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from ...errors import JobError
 from ..images.plane import Unfit
 from .axes import Places
 from .contents import ABSENT
@@ -36,7 +35,7 @@ class Image:
 
 
 def image_in(tiff: tifffile.TiffFile, pages: int, series: int | None, level: int, name: str) -> Image:
-    """The image that is meant. Raises JobError when there are several and none is chosen, Unfit when it cannot be
+    """The image that is meant. Raises Unfit when there are several and none is chosen, or when it cannot be
     read page by page."""
     hidden = _behind_one_page(tiff, pages)
     if hidden is not None and not series and not level:
@@ -62,13 +61,13 @@ def _chosen(tiff: tifffile.TiffFile, series: int | None, level: int, name: str) 
     if series is None:
         whole = [index for index, one in enumerate(found) if not one.keyframe.is_reduced]  # without thumbnails
         if len(whole) != 1:
-            raise JobError(f"{name} holds several images. Choose one with source.series: {_listed(found)}.")
+            raise Unfit(f"{name} holds several images. Choose one with source.series: {_listed(found)}.")
         series = whole[0]
     elif series >= len(found):
-        raise JobError(f"source.series={series}: {name} has {_listed(found)}.")
+        raise Unfit(f"source.series={series}: {name} has {_listed(found)}.")
     levels = found[series].levels
     if level >= len(levels):
-        raise JobError(f"source.level={level}: {name} has levels 0 to {len(levels) - 1}.")
+        raise Unfit(f"source.level={level}: {name} has levels 0 to {len(levels) - 1}.")
     return series, levels[level]
 
 

@@ -26,7 +26,7 @@ NOTE = "ndex="
 
 
 def contents_of(path: Path, settings: Source) -> Contents:
-    """What the file says. Raises DamagedData, Unfit, or JobError when it holds several images and none is chosen."""
+    """What the file says. Raises DamagedData or Unfit."""
     name = path.name
     with open(path, "rb") as file:
         with damage(name):
