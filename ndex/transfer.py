@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import threading
 import traceback
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from .checksum import checksum
 from .convert import Voxels, convert_voxels, is_empty
 from .errors import JobError, NdexError, PermanentError, TransientError
 from .events import TaskDone, TaskFailed
@@ -127,7 +127,7 @@ class _Tally:
         self.filled.update(piece.filled)
         for block in self.plan.blocks(slab):
             voxels = np.ascontiguousarray(array[slab.slices(block)])
-            self.checksums.append(zlib.crc32(voxels.data))
+            self.checksums.append(checksum(voxels))
             self.empty += is_empty(voxels)
         return array
 
@@ -155,7 +155,7 @@ def _differing(plan: Plan, task: Task, destination: Writable, checksums: tuple[i
     for slab in plan.slabs(task):
         stored = destination.read(slab.shift(plan.offset), task.t).array
         for block in plan.blocks(slab):
-            if zlib.crc32(np.ascontiguousarray(stored[slab.slices(block)]).data) != next(expected):
+            if checksum(stored[slab.slices(block)]) != next(expected):
                 differing.append(block.shift(plan.offset))
     return differing
 

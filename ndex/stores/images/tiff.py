@@ -6,8 +6,9 @@ import json
 import math
 import os
 from collections.abc import Iterator
+from io import BufferedIOBase
 from itertools import islice, product
-from typing import IO
+from typing import IO, cast
 
 import numpy as np
 import tifffile
@@ -92,15 +93,20 @@ class TiffPlane:
     def _read_raw(self, rows: Span, columns: Span, out: Array) -> None:
         page, dtype = self._page, self.header.dtype.newbyteorder(self._tiff.byteorder)
         samples = 1 if page.planarconfig == SEPARATE else page.samplesperpixel
+        as_stored = samples == 1 and columns == (0, self.header.width) and dtype == out.dtype
         shape = (self.header.width, samples)
         row_bytes = math.prod(shape) * dtype.itemsize
         step = max(1, SLICE // row_bytes)
         for index, strip in self._strips(rows):
             for start in range(max(strip.start, rows.start), min(strip.stop, rows.stop), step):
                 stop = min(start + step, strip.stop, rows.stop)
-                data = self._bytes(index, (start - strip.start) * row_bytes, (stop - start) * row_bytes)
-                pixels = np.frombuffer(data, dtype).reshape(-1, *shape)
-                out[start - rows.start : stop - rows.start] = pixels[:, slice(*columns), self._sample]
+                here = out[start - rows.start : stop - rows.start]
+                skip = (start - strip.start) * row_bytes
+                if as_stored and here.flags.c_contiguous:
+                    self._read_into(here, index, skip)
+                    continue
+                pixels = np.frombuffer(self._bytes(index, skip, (stop - start) * row_bytes), dtype).reshape(-1, *shape)
+                here[...] = pixels[:, slice(*columns), self._sample]
 
     def _read_segments(self, rows: Span, columns: Span, out: Array) -> None:
         page = self._page
@@ -148,6 +154,18 @@ class TiffPlane:
 
     def _bytes(self, index: int, skip: int = 0, length: int | None = None) -> bytes:
         """A strip or tile as it lies in the file, or a part of it; all of it or DamagedData."""
+        length = self._seek(index, skip, length)
+        return self._file.read(length)
+
+    def _read_into(self, out: Array, index: int, skip: int) -> None:
+        """As `_bytes`, to where they are wanted: without a copy in between."""
+        self._seek(index, skip, out.nbytes)
+        wanted = out.data.cast("B")
+        if cast(BufferedIOBase, self._file).readinto(wanted) != len(wanted):
+            raise DamagedData(f"{self._name} ended while it was read.")
+
+    def _seek(self, index: int, skip: int, length: int | None) -> int:
+        """Go to a part of a strip or tile, `length` bytes or all of it. Raises DamagedData unless the file has it."""
         offsets, counts = self._page.dataoffsets, self._page.databytecounts
         if index >= min(len(offsets), len(counts)) or not offsets[index] or not counts[index]:
             raise DamagedData(f"{self._name} is damaged: strip or tile {index} was never written.")
@@ -159,7 +177,7 @@ class TiffPlane:
                 f"the file at {self._size:,}."
             )
         self._file.seek(start)
-        return self._file.read(length)
+        return length
 
 
 def _overlap(there: Span, wanted: Span) -> tuple[slice, slice]:
