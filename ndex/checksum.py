@@ -1,4 +1,4 @@
-"""The checksum of a block: CRC-32, by ISA-L where it is installed, at ten times the speed of zlib and to the same effect."""
+"""The checksum of a block: CRC-32, by ISA-L where it is installed, at ten times the speed of zlib."""
 
 from __future__ import annotations
 
