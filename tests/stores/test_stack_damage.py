@@ -12,7 +12,7 @@ import tifffile
 from planes import Pixels, noise
 from stacks import imagej_over_4_gib, offsets_of, reading
 
-from ndex.errors import DamagedData, JobError, Missing, PermanentError
+from ndex.errors import DamagedData, JobError, Missing, NdexError
 from ndex.geometry import Box
 
 PAGES: dict[str, Any] = {"metadata": None, "contiguous": False, "photometric": "minisblack"}
@@ -77,15 +77,20 @@ def test_a_file_that_is_cut_short_is_not_taken_for_a_smaller_one(tmp_path: Path,
     whole = path.read_bytes()
     for kept in (3, 9, 200, len(whole) // 2, len(whole) - 700, len(whole) - 5):
         path.write_bytes(whole[:kept])
-        try:
-            store = reading(path)
-            facts = store.facts()
-            assert facts.box.shape == volume.shape, kept
-            assert np.array_equal(store.read(facts.box, 0).array, volume), kept
-        except PermanentError as error:
-            assert "s.tif" in str(error)
-        except JobError as error:
-            assert re.search("damaged|neither TIFF nor NIfTI|speaks of 6 planes", str(error)), error
+        outcome = read_all(path)
+        if isinstance(outcome, str):
+            assert re.search(r"s\.tif.* (damaged|neither TIFF nor NIfTI|speaks of 6 planes)", outcome), kept
+        else:
+            assert np.array_equal(outcome, volume), kept
+
+
+def read_all(path: Path) -> Pixels | str:
+    """All voxels, or why not."""
+    store = reading(path)
+    try:
+        return np.asarray(store.read(store.facts().box, 0).array)
+    except NdexError as error:
+        return str(error)
 
 
 def test_a_cut_imagej_stack_behind_one_page_lacks_its_last_planes(tmp_path: Path) -> None:

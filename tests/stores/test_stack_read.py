@@ -15,7 +15,6 @@ from stacks import check_reads, imagej_over_4_gib, reading
 from ndex.geometry import Box
 from ndex.volume import WHOLE
 
-
 ZYX: dict[str, Any] = {"metadata": {"axes": "ZYX"}}
 
 

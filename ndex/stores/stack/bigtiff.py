@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import IO
 
@@ -36,6 +37,8 @@ class BigTiff:
     compression: Compression
     description: bytes
     """ASCII, with its final zero."""
+    resolution: tuple[Fraction, Fraction] = (Fraction(1), Fraction(1))
+    """Pixels per unit along x and y; the description names the unit."""
 
     @cached_property
     def rows(self) -> int:
@@ -127,8 +130,7 @@ class BigTiff:
             _tag(277, SHORT, 1),
             _tag(278, LONG, self.rows),
             (COUNTS, LONG8, self.strips, bytes(WORD)),
-            _tag(282, RATIONAL, 1, 1),
-            _tag(283, RATIONAL, 1, 1),
+            *(_tag(282 + axis, RATIONAL, *per.as_integer_ratio()) for axis, per in enumerate(self.resolution)),
             _tag(296, SHORT, 1),  # no unit
             (305, ASCII, 5, b"ndex".ljust(WORD, b"\0")),
             _tag(317, SHORT, predictor(self.page, self.compression)),

@@ -18,7 +18,7 @@ ABSENT = 0
 """In place of a plane that the file speaks of and does not have; no file begins with a plane."""
 UNITS = {
     **dict.fromkeys(("nm", "nanometer"), "nanometers"),
-    **dict.fromkeys(("µm", "μm", "um", "micron", "microns", "micrometer", "\\u00B5m"), "micrometers"),
+    **dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometer", "\\u00B5m"), "micrometers"),
     **dict.fromkeys(("mm", "millimeter"), "millimeters"),
     **dict.fromkeys(("cm", "centimeter"), "centimeters"),
 }

@@ -22,6 +22,7 @@ from .draft import SharedDraft, drafts_of_others
 from .output import StackWriter
 from .pages import TiffPages
 from .settings import Destination, Source, file_of, identity_of
+from .sizes import for_imagej
 from .tiff import NOTE, note_of
 
 SQUEEZE = 4
@@ -53,7 +54,8 @@ class StackDestination:
         self._volume = volume
         header = Header(volume.box.size.x, volume.box.size.y, volume.dtype)
         pages = volume.box.size.z * volume.times.size
-        self._form = BigTiff(header, pages, self._settings.compression, _description(volume))
+        sized, resolution = for_imagej(volume.voxel_size, volume.voxel_unit)
+        self._form = BigTiff(header, pages, self._settings.compression, _description(volume, sized), resolution)
         self._draft = SharedDraft(self._path, volume.stamp)
 
     def check(self, volume: Volume) -> list[str]:
@@ -184,10 +186,10 @@ class StackDestination:
             )
 
 
-def _description(volume: Volume) -> bytes:
+def _description(volume: Volume, sized: list[str]) -> bytes:
     """As ImageJ writes it, for the axes, and a line of ndex."""
     size, frames = volume.box.size, volume.times.size
     lines = ["ImageJ=1.54f", f"images={size.z * frames}", f"slices={size.z}"]
     lines += [f"frames={frames}", "hyperstack=true"] if frames > 1 else []
     note = {"stamp": volume.stamp, **volume.box.start._asdict()}
-    return "\n".join([*lines, "loop=false", NOTE + json.dumps(note), ""]).encode("ascii") + b"\0"
+    return "\n".join([*lines, *sized, "loop=false", NOTE + json.dumps(note), ""]).encode("ascii") + b"\0"

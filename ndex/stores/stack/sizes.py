@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from xml.etree import ElementTree
 
 import tifffile
 
-from .contents import known_size
+from .contents import UNITS, known_size
 
 Size = tuple[tuple[float, float, float] | None, str | None]
 OME_UNIT = "µm"
 """Where the XML names none."""
+FINEST = 10_000
+"""Part of a unit to which lengths are rounded, so that their fractions fit into 32 bits."""
 
 
 def voxel_size(tiff: tifffile.TiffFile, series: int) -> Size:
@@ -20,6 +23,19 @@ def voxel_size(tiff: tifffile.TiffFile, series: int) -> Size:
     if tiff.is_imagej:
         return _of_imagej(tiff)
     return None, None
+
+
+def for_imagej(
+    size: tuple[float, float, float] | None, unit: str | None
+) -> tuple[list[str], tuple[Fraction, Fraction]]:
+    """The same for a file to be written: lines of its description, and pixels per unit along x and y."""
+    word = next((word for word, known in UNITS.items() if known == unit), None)
+    if size is None or word is None:
+        return [], (Fraction(1), Fraction(1))
+    x, y, z = (Fraction(length).limit_denominator(FINEST) for length in size)
+    return (
+        ([f"unit={word}", f"spacing={float(z):g}"], (1 / x, 1 / y)) if min(x, y) else ([], (Fraction(1), Fraction(1)))
+    )
 
 
 def _of_ome(xml: str, series: int) -> Size:
