@@ -31,6 +31,10 @@ class Folder:
             raise JobError(f"{key}={text}: only local folders can be used.")
         return cls(Path(text).expanduser(), key)
 
+    @property
+    def is_remote(self) -> bool:
+        return False
+
     def __str__(self) -> str:
         return str(self.path)
 

@@ -48,6 +48,11 @@ class Files(Protocol):
 class Place(Files, Protocol):
     """A place whose files can be listed, read in parts, and written."""
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether most of the time goes into waiting, so that several files at once are faster than one."""
+        ...
+
     def below(self, folder: str) -> Place:
         """A folder in it, with `/` between its parts; "" is the place itself."""
         ...

@@ -35,6 +35,8 @@ READ_TIMEOUT = 60
 """Seconds without a byte."""
 CONNECTIONS = 64
 """Kept open at most, for as many threads."""
+PAGE = 1000
+"""Names that S3 gives at once, at most."""
 STAMP = "ndex-stamp"
 """Name of the stamp in the metadata of an object."""
 CHUNK = 16 << 20
@@ -102,6 +104,10 @@ class Bucket:
             raise JobError(f"{key}={text}: the name of a bucket must follow, as in s3://bucket/prefix.")
         return cls(match["bucket"], match["prefix"], key, Connection(access))
 
+    @property
+    def is_remote(self) -> bool:
+        return True
+
     def __str__(self) -> str:
         return self.where("")
 
@@ -120,9 +126,9 @@ class Bucket:
         return bool(self._list(MaxKeys=1).get("KeyCount"))
 
     def page(self, after: str | None = None, deep: bool = False) -> Page:
-        """Up to a thousand names. Raises Missing when there is no such bucket, or nothing under the prefix."""
+        """Up to PAGE names. Raises Missing when there is no such bucket, or nothing under the prefix."""
         options = {} if deep else {"Delimiter": "/"}
-        answer = self._list(**options, **({"ContinuationToken": after} if after else {}))
+        answer = self._list(MaxKeys=PAGE, **options, **({"ContinuationToken": after} if after else {}))
         if not after and not answer.get("KeyCount"):
             raise Missing(f"{self.key}={self}: there is nothing of that name in the bucket {self._bucket}.")
         start = len(self._object(""))

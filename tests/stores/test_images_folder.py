@@ -145,7 +145,7 @@ class TestRefusedSources:
 
     def test_other_files(self, tmp_path: Path) -> None:
         (tmp_path / "s_0000.tif").write_text("not an image at all")
-        with pytest.raises(JobError, match="not a TIFF or PNG file"):
+        with pytest.raises(JobError, match="not a TIFF, PNG or JPEG file"):
             reading(tmp_path).facts()
 
     @pytest.mark.parametrize("odd", [0, 1, 3])

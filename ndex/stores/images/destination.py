@@ -10,17 +10,18 @@ from functools import partial
 
 import numpy as np
 
+from ...boss.concurrent import for_each
 from ...errors import JobError, PermanentError
 from ...files import Place, place_at, translated
 from ...geometry import Box, Vec
 from ...job import Job
 from ...retry import with_retry
-from ...volume import Layout, Pause, Piece, Say, UInt, Volume
+from ...volume import Array, Layout, Pause, Piece, Say, UInt, Volume
 from .formats import open_plane, read_plane
 from .listing import CHECKED, THREADS, identity_of, names_in, spread
 from .output import PlaneWriter
 from .pattern import Number, Pattern, parse, split, with_channel
-from .plane import Header
+from .plane import Header, at_once
 from .settings import Destination, Source
 from .source import ImageSource
 
@@ -117,7 +118,7 @@ class ImageDestination:
         names = [self._name(z, t) for z in range(*box.z)]
         self._check_own(names, volume)
         compression = None if self._is_png else self._settings.compression
-        planes = PlaneWriter(self._folder, names, box, volume, compression, self._job.retry)
+        planes = PlaneWriter(self._folder, names, box, volume, compression, self._job)
         try:
             yield planes
             planes.publish()
@@ -128,10 +129,14 @@ class ImageDestination:
         volume = self._prepared()
         out = np.empty(box.shape, volume.dtype)
         inside = box.shift(Vec(-volume.box.x.start, -volume.box.y.start, 0))
-        for z, plane in zip(range(*box.z), out, strict=True):
-            name = self._name(z, t)
-            part = partial(read_plane, self._folder, name, self._header(volume), inside.y, inside.x, plane)
+        header = self._header(volume)
+
+        def read(plane: tuple[int, Array]) -> None:
+            name = self._name(plane[0], t)
+            part = partial(read_plane, self._folder, name, header, inside.y, inside.x, plane[1])
             with_retry(self._job.retry, part)
+
+        for_each(read, zip(range(*box.z), out, strict=True), at_once(self._folder, header, self._job.parallel.requests))
         return Piece(out)
 
     def finish(self, volume: Volume, say: Say, pause: Pause) -> tuple[str, ...]:
@@ -201,9 +206,13 @@ class ImageDestination:
 
     def _check_own(self, names: Sequence[str], volume: Volume) -> None:
         """Once more and for every file: something may have come since `check`."""
-        for name in () if self._settings.overwrite else names:
+
+        def check(name: str) -> None:
             if self._holds(name) and self._stamp(name) != volume.stamp:
                 raise PermanentError(f"{self._folder}: {_foreign(name)}")
+
+        if not self._settings.overwrite:
+            for_each(check, names, self._job.parallel.requests if self._folder.is_remote else 1)
 
     def _holds(self, name: str) -> bool:
         return with_retry(self._job.retry, partial(self._folder.holds, name))

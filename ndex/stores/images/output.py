@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...boss.concurrent import for_each
 from ...files import Draft, Place, translated
 from ...geometry import Box
-from ...job import Retry
+from ...job import Job
 from ...retry import with_retry
 from ...volume import Array, Volume
 from .growing_tiff import GrowingTiff
@@ -25,11 +26,12 @@ class PlaneWriter:
         box: Box,
         volume: Volume,
         compression: Compression | None,
-        retry: Retry,
+        job: Job,
     ) -> None:
-        """`compression` is that of TIFF; None: PNG."""
+        """`compression` is that of TIFF; None: PNG. `job` says how patient, and how many files may be sent at once."""
         self._folder, self._names, self._box, self._volume = folder, names, box, volume
-        self._compression, self._retry = compression, retry
+        self._compression, self._retry = compression, job.retry
+        self._at_once = job.parallel.requests if folder.is_remote else 1
         self._drafts: list[Draft] = []
         self._files: list[GrowingPng | GrowingTiff] = []
         self._row = box.y.start
@@ -49,12 +51,15 @@ class PlaneWriter:
         """Complete the files and give them their names."""
         if self._row != self._box.y.stop or not self._files:
             raise ValueError(f"{self._box} ended at row {self._row}")
-        for draft, file in zip(self._drafts, self._files, strict=True):
-            with translated(draft.final):
-                file.finish()
-            draft.complete()
-            with_retry(self._retry, draft.publish)
+        for_each(self._publish, zip(self._drafts, self._files, strict=True), self._at_once)
         self._folder.sync()
+
+    def _publish(self, plane: tuple[Draft, GrowingPng | GrowingTiff]) -> None:
+        draft, file = plane
+        with translated(draft.final):
+            file.finish()
+        draft.complete()
+        with_retry(self._retry, draft.publish)
 
     def discard(self) -> None:
         """Remove what was not published."""

@@ -11,12 +11,16 @@ from typing import Protocol
 import numpy as np
 
 from ...errors import DamagedData, NdexError, PermanentError
+from ...files import Place
 from ...geometry import Span
 from ...volume import WHOLE, Array
 
 MAX_PLANE = 1 << 33
 """Bytes of the largest plane that is believed: five times 40,000 x 40,000 pixels of 8 bits. A header that claims more
 is damaged or meant to fill the memory."""
+
+WHOLE_BYTES = 64 << 20
+"""Of planes that are decoded whole at the same time for one task."""
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 """What it grumbles about becomes an error here, or does not matter."""
@@ -38,6 +42,15 @@ class Header:
 
     def __str__(self) -> str:
         return f"{self.width} x {self.height} {self.dtype}"
+
+
+def at_once(place: Place, header: Header, requests: int) -> int:
+    """Planes that are read at a time: more than one only where that saves waiting, and none that are decoded whole
+    beyond WHOLE_BYTES."""
+    if not place.is_remote:
+        return 1
+    plane = header.width * header.height * header.dtype.itemsize
+    return requests if header.rows < WHOLE else max(1, min(requests, WHOLE_BYTES // plane))
 
 
 class Plane(Protocol):

@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 
+from ...boss.concurrent import for_each
 from ...errors import JobError, PermanentError
 from ...files import place_at
 from ...geometry import Box, Span, Vec
@@ -21,7 +22,7 @@ from ...volume import WHOLE, Array, Facts, Piece
 from .formats import open_plane, read_plane
 from .listing import CHECKED, THREADS, Listing, check_complete, identity_of, list_planes, spread
 from .pattern import Pattern, parse, split, with_channel
-from .plane import Header, Unfit
+from .plane import Header, Unfit, at_once
 from .settings import Source
 
 
@@ -50,7 +51,7 @@ class ImageSource:
 
     def __init__(self, job: Job, settings: Source) -> None:
         self._settings, self._retry, self._fill = settings, job.retry, job.missing == "fill"
-        self._extent = job.extent
+        self._extent, self._requests = job.extent, job.parallel.requests
         channel = job.resource.channel if job.resource else None
         below, self._pattern = _parsed(settings.pattern, channel)
         if settings.z_step > 1 and not isinstance(self._pattern, Pattern):
@@ -88,12 +89,15 @@ class ImageSource:
         planes, common = self._planes(), self._header()
         out = np.empty(box.shape, common.dtype)
         inside = box.shift(Vec(0, 0, 0).minus(planes.origin))
-        filled = tuple(
-            z + planes.origin.z
-            for z, plane in zip(range(*inside.z), out, strict=True)
-            if not self._read_plane(planes.listing.names.get((t, z)), z, inside, plane)
-        )
-        return Piece(out, filled)
+        filled: set[int] = set()
+
+        def fill(plane: tuple[int, Array]) -> None:
+            z, pixels = plane
+            if not self._read_plane(planes.listing.names.get((t, z)), z, inside, pixels):
+                filled.add(z + planes.origin.z)
+
+        for_each(fill, zip(range(*inside.z), out, strict=True), at_once(self.folder, common, self._requests))
+        return Piece(out, tuple(sorted(filled)))
 
     def close(self) -> None:
         self.folder.close()
