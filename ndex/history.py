@@ -47,7 +47,7 @@ class History:
         """What is to be done, and how many tasks that leaves untried: `retry.only_failed`."""
         if not self.job.retry.only_failed:
             return (index for index in self.part if index not in done), 0
-        again = [index for index in self.failed() if index not in done]
+        again = list(self.failed())
         return again, len(self.part) - len(done) - len(again)
 
     def complete(self) -> bool:

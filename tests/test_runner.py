@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import memory
@@ -296,6 +297,20 @@ def test_a_journal_forgets_what_failed_later(tmp_path: Path) -> None:
     assert {index: record.checksums for index, record in records(folder).items()} == {2: (3,)}
     assert {index: failure.reason for index, failure in failures(folder).items()} == {1: "gone bad"}
     assert [(state.done, state.failed) for state in states(folder)] == [(1, 1)]
+
+
+def test_the_last_word_of_all_shards_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hours = iter(range(4))
+    monkeypatch.setattr("ndex.journal.time.time", lambda: 3600.0 * next(hours))
+    folder = folder_of(tmp_path, "job", "stamp")
+    done, failed = TaskDone(1, BOX, 0, 9, (1,)), TaskFailed(2, BOX, 0, "gone bad")
+    with Journal(folder, Shard(0, 2)) as one, Journal(folder, Shard(0, 3)) as other:
+        one.keep(done)
+        other.keep(replace(failed, index=1))
+        one.keep(failed)
+        other.keep(replace(done, index=2))
+    assert list(records(folder)) == [2]
+    assert {index: failure.at for index, failure in failures(folder).items()} == {1: 3600.0}
 
 
 def only_failed(job: Callable[..., Job], **changes: object) -> Job:
