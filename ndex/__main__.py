@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 
 from . import __version__
 
+INTERRUPTED = 130
 INTRO = f"""\
 ndex {__version__} moves brain volumes into and out of the BOSS. Try:
 
@@ -32,9 +34,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _termination_as_interrupt():
             from .command import run_command  # Hydra takes a quarter of a second, which the intro need not wait for
 
-            return run_command(arguments)
+            code = run_command(arguments)
     except KeyboardInterrupt:
-        return 130
+        code = INTERRUPTED
+    if code == INTERRUPTED and argv is None:
+        _leave_threads_behind()
+    return code
+
+
+def _leave_threads_behind() -> None:
+    """Ends the process if threads are still at work after an interrupt: Python would wait for them, and a request that
+    nobody answers takes its time."""
+    if threading.active_count() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)
 
 
 @contextmanager

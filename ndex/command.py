@@ -122,6 +122,8 @@ def _as_hydra_wants(arguments: list[str]) -> Iterator[None]:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     # Hydra 1.4 warns of every class that a configuration names; this one stands in our own conf/config.yaml.
     warnings.filterwarnings("ignore", r"[^\n]*_target_='ndex\.multirun\.", UserWarning)
+    # Said when a second Ctrl-C breaks off what is under way, which is what was asked for.
+    warnings.filterwarnings("ignore", r"\d+ tasks which were still being processed by the workers", UserWarning)
     Follow.sweep = Follow.outcome = None
     try:
         with hydra_to_itself():

@@ -60,6 +60,7 @@ def log_file(output: Path | None) -> Iterator[None]:
     handler = logging.FileHandler(output / "ndex.log", encoding="utf-8") if output else logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.getLogger("ndex").setLevel(logging.INFO)
+    logging.getLogger("stamina").setLevel(logging.ERROR)  # ndex.retry says more of what is tried again
     logging.getLogger().addHandler(handler)
     try:
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -13,6 +14,7 @@ from .errors import ServerError, TransientError
 from .job import Retry
 
 T = TypeVar("T")
+log = logging.getLogger("ndex")
 
 SERVER_ERROR_TRIES = 4
 """A 500 of a BOSS may be deterministic (boss-api 3.3, 12.3), so it is tried 3 to 5 times, not for an hour."""
@@ -31,9 +33,10 @@ def with_retry(policy: Retry, work: Callable[[], T]) -> T:
             server_errors += 1
             if server_errors >= SERVER_ERROR_TRIES:
                 return False
-        if isinstance(error, TransientError) and error.retry_after is not None:
-            return min(error.retry_after, policy.max_wait)
-        return isinstance(error, TransientError)
+        if not isinstance(error, TransientError):
+            return False
+        log.warning("failed for now: %s", error)
+        return True if error.retry_after is None else min(error.retry_after, policy.max_wait)
 
     for attempt in stamina.retry_context(
         on=wait,

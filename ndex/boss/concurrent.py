@@ -12,7 +12,8 @@ T = TypeVar("T")
 def for_each(work: Callable[[T], None], items: Iterable[T], at_once: int) -> None:
     """Do `work` for every item, `at_once` of them at a time. After an error no further item is begun.
 
-    Raises the first error. Nothing runs any more when this returns or raises: what had begun is waited for.
+    Raises the first error. Nothing runs any more when this returns or raises: what had begun is waited for, unless
+    this thread is interrupted.
     """
     errors: list[BaseException] = []
 
@@ -27,7 +28,9 @@ def for_each(work: Callable[[T], None], items: Iterable[T], at_once: int) -> Non
     pool = ThreadPoolExecutor(at_once)
     try:
         wait([pool.submit(attempt, item) for item in items])
-    finally:
-        pool.shutdown(cancel_futures=True)  # an interrupt in this thread must not wait for the whole queue
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
     if errors:
         raise errors[0]
