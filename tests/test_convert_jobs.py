@@ -72,7 +72,8 @@ def test_labels_become_64_bits_wide_and_come_back(dtype: str, client: BossClient
     assert stored(client, f"labels_{dtype}").dtype == np.uint64
     np.testing.assert_array_equal(stored(client, f"labels_{dtype}"), values)
     back = [key for key in job if not key.startswith("source")]
-    assert main([*back, "destination=images", "destination.path=out", f"convert.dtype={dtype}", "convert.lossy=true"]) == 0
+    narrow = [f"convert.dtype={dtype}", "convert.lossy=true"]
+    assert main([*back, "destination=images", "destination.path=out", *narrow]) == 0
     planes_back = np.stack([tifffile.imread(path) for path in sorted(Path("out").glob("*.tif"))])
     assert planes_back.dtype == dtype
     np.testing.assert_array_equal(planes_back, values)
@@ -112,7 +113,7 @@ def test_values_beyond_the_dtype_are_refused_unless_that_is_allowed(
         (["convert.window=[9,3]"], "convert.window=[9.0, 3.0]: the low value must be below the high one"),
         (["convert.window=[0,inf]"], "convert.window=[0.0, inf]: both must be finite"),
         (["convert.window=[0,nan]"], "convert.window=[0.0, nan]: both must be finite"),
-        (["convert.window=[0,9]", "convert.dtype=uint64"], "convert.window=[0, 9] rescales intensities"),
+        (["convert.window=[0,9]", "convert.dtype=uint64", "resource.channel_type=annotation"], "convert.window=[0, 9] rescales intensities"),
         (["convert.window=[0,9]", "resource.channel_type=annotation"], "convert.window=[0, 9] rescales intensities"),
         (["convert.dtype=uint32"], "resource.datatype"),
         (["resource.datatype=uint8"], "The data are uint16, but resource.datatype=uint8. Give convert.dtype=uint8"),

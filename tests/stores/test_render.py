@@ -217,6 +217,18 @@ def test_what_cannot_be_read_is_refused_before_the_plan(
     assert not service.images
 
 
+def test_a_channel_that_cannot_be_looked_up_must_show_something(service: RenderService) -> None:
+    """An unknown name brings empty images with status 200."""
+    service.stacks["young"] = Stack(state="LOADING", channels=("c1",), sections=tuple(range(9)))
+    assert source(service, "young", channel="c1").facts().box.z == Span(0, 9)
+    assert len(service.images) == 1
+    service.seen = []
+    with pytest.raises(JobError, match=r"source\.channel=c2: .* shows nothing of this one"):
+        source(service, "young", channel="c2").facts()
+    assert [request.path.split("/")[2] for request in service.images] == ["0", "4", "8"]
+    assert all(request.query["channels"] == "c2" for request in service.images)
+
+
 def test_an_empty_stack_is_refused(service: RenderService) -> None:
     service.stacks["empty"] = Stack(state="LOADING", sections=())
     with pytest.raises(JobError, match="optics/p1/empty has no tiles"):
@@ -237,6 +249,7 @@ def test_an_empty_stack_is_refused(service: RenderService) -> None:
         {"stack": "v" * 96},
         {"channel": "a__0.5__b__0.5"},
         {"window": (5, 5)},
+        {"window": (0, float("inf"))},
         {"window": (0, 9), "dtype": "uint16"},
     ],
 )

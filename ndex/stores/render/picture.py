@@ -14,6 +14,8 @@ from ...volume import Array, UInt
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _RGBA = 6
 _GREY = 0
+SMALL = 1 << 14
+"""Pixels of an image that is only looked at."""
 
 
 class Format(NamedTuple):
@@ -43,14 +45,28 @@ def pixels(body: bytes, dtype: UInt, width: int, height: int, what: str) -> Arra
     picture of tile outlines comes as colours, or with 8 bits where 16 are due (render-api 8.1).
     """
     expected = FORMATS[str(dtype)]
-    if body[:8] != _SIGNATURE or len(body) < 33:
-        raise DamagedData(f"{what}: the answer is not a PNG image.")
-    there = struct.unpack(">IIBB", body[16:26])
+    there = _header(body, what)
     if there[:2] != (width, height):
         raise Unexpected(f"{what}: the image has {there[0]} x {there[1]} pixels instead of {width} x {height}.")
     if there[2:] != (expected.depth, expected.colour):
         raise Unexpected(f"{what}: {_OUTLINES} (it is no {expected.depth}-bit image of the kind asked for).")
     return _grey(_decoded(body, what).reshape(height, width, -1), what)
+
+
+def is_transparent(body: bytes, what: str) -> bool:
+    """Whether no pixel of a small image of 8 bits is opaque. Raises DamagedData for anything else."""
+    width, height, *kind = _header(body, what)
+    if width * height > SMALL or tuple(kind) != FORMATS["uint8"][1:3]:
+        raise DamagedData(f"{what}: the answer is not a small image with alpha.")
+    return not _decoded(body, what)[..., 3].any()
+
+
+def _header(body: bytes, what: str) -> tuple[int, int, int, int]:
+    """Width, height, bits of a sample, colour type."""
+    if body[:8] != _SIGNATURE or len(body) < 33:
+        raise DamagedData(f"{what}: the answer is not a PNG image.")
+    width, height, depth, colour = struct.unpack(">IIBB", body[16:26])
+    return width, height, depth, colour
 
 
 def _decoded(body: bytes, what: str) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -41,6 +42,8 @@ class Source(End):
         _check_names(self.owner, self.project, self.stack)
         if self.channel and "__" in self.channel:
             raise ValueError(f"channel={self.channel}: a channel has no double underscore in its name")
+        if self.window and not all(map(math.isfinite, self.window)):
+            raise ValueError(f"window={list(self.window)}: both must be finite")
         if self.window and self.window[0] >= self.window[1]:
             raise ValueError(f"window={list(self.window)}: the low value must be below the high one")
         if self.window and self.dtype == "uint16":
@@ -59,6 +62,16 @@ class Source(End):
     def host(self) -> str:
         """Name and port."""
         return urlsplit(self.url).netloc.lower()
+
+    @property
+    def project_path(self) -> str:
+        """Below `base`."""
+        return f"owner/{self.owner}/project/{self.project}"
+
+    @property
+    def path(self) -> str:
+        """Of the stack, below `base`."""
+        return f"{self.project_path}/stack/{self.stack}"
 
     def __str__(self) -> str:
         return f"{self.owner}/{self.project}/{self.stack}"

@@ -5,25 +5,25 @@ from __future__ import annotations
 import itertools
 import threading
 from dataclasses import dataclass, replace
-from urllib.parse import urlencode
 
 import numpy as np
 
 from ...boss.concurrent import for_each
-from ...errors import JobError, PermanentError
-from ...geometry import Box, Span, Vec
+from ...errors import PermanentError
+from ...geometry import Box, Vec
 from ...job import Job, Retry
 from ...retry import with_retry
 from ...volume import Array, Facts, Piece, UInt
 from .grid import Grid
 from .picture import FORMATS, pixels
+from .probe import check_shown
+from .sections import Sections
 from .service import Service, Unrenderable
 from .settings import Source
-from .stack import Bounds, Catalogue, Sections, Stack, number
+from .stack import Bounds, Catalogue, number
+from .view import View
 
-TILES = 999_999
-"""Above its limit of tiles in a box, a service draws their outlines instead (render-api 8.1)."""
-_OVERHEAD = 1 << 16
+OVERHEAD = 1 << 16
 """Bytes by which an answer may be longer than its pixels."""
 IMPATIENT = 3
 """Tries of a question before a transfer."""
@@ -31,11 +31,10 @@ IMPATIENT = 3
 
 @dataclass(frozen=True)
 class Known:
-    """What was asked about the stack."""
+    """What the service was asked about the stack."""
 
-    stack: Stack
+    view: View
     sections: Sections
-    channel: str | None
 
 
 class RenderSource:
@@ -44,6 +43,7 @@ class RenderSource:
     def __init__(self, job: Job, settings: Source) -> None:
         self._job = job
         self._settings = settings
+        self._fill = job.missing == "fill"
         self._grid = Grid.at(settings.scale)
         self._dtype: UInt = np.dtype(settings.dtype)
         self._service = Service(settings.base)
@@ -53,19 +53,22 @@ class RenderSource:
     def facts(self) -> Facts:
         retry = self._job.retry
         few = replace(retry, attempts=min(IMPATIENT, retry.attempts), wait=min(1.0, retry.wait), max_wait=5.0)
-        known = self._known(few)
-        bounds = known.stack.bounds or self._catalogue(few).bounds_of(itertools.chain(*known.sections.values()))
-        box = self._box(bounds, known)
-        self._check_sections(known.sections, (self._job.extent.within(box) & box).z)
-        grain = self._grid.voxels
+        known, catalogue = self._known(few), self._catalogue(few)
+        view, sections = known.view, known.sections
+        box = self._box(view.stack.bounds or catalogue.bounds_of(itertools.chain(*sections.values())), sections)
+        needed = (self._job.extent.within(box) & box).z
+        sections.check(needed, self._settings, self._fill)
+        if view.unchecked:
+            planes = sections.within(needed) or sorted(sections)
+            check_shown(view, catalogue, [sections[plane][0] for plane in planes], self._service, few)
         return Facts(
-            label=self._label(known.stack),
-            identity=self._identity(known),
+            label=view.label,
+            identity=view.identity,
             box=box,
             dtype=self._dtype,
-            grain=Vec(grain, grain, 1),
-            voxel_size=self._voxel_size(known.stack),
-            voxel_unit="nanometers" if known.stack.voxel_size else None,
+            grain=Vec(self._grid.voxels, self._grid.voxels, 1),
+            voxel_size=view.voxel_size,
+            voxel_unit="nanometers" if view.voxel_size else None,
         )
 
     def read(self, box: Box, t: int) -> Piece:
@@ -88,100 +91,40 @@ class RenderSource:
 
     def _fetch(self, known: Known, part: Box, out: Array) -> bool:
         """Whether `out` holds what the service sent for a part of one plane; if not, it is zero."""
-        fill = self._job.missing == "fill"
         there = known.sections.get(part.start.z, ())
         if not there:
-            if not fill:
+            if not self._fill:
                 raise PermanentError(f"{self._settings} has no section z={part.start.z}.")
             return False
         try:
-            out[...] = with_retry(self._job.retry, lambda: self._image(known, there[0], part))
+            out[...] = with_retry(self._job.retry, lambda: self._image(known.view, there[0], part))
         except Unrenderable:
-            if not fill:
+            if not self._fill:
                 raise
             return False
         return True
 
-    def _image(self, known: Known, z: float, part: Box) -> Array:
+    def _image(self, view: View, z: float, part: Box) -> Array:
         """The voxels of a part of one plane."""
         x, y = self._grid.side(part.x), self._grid.side(part.y)
         form = FORMATS[self._settings.dtype]
-        box = f"{x.start},{y.start},{x.size},{y.size},{self._settings.scale!r}"
-        path = f"{self._catalogue(self._job.retry).path}/z/{number(z)}/box/{box}/{form.kind}"
-        limit = x.pixels * y.pixels * form.pixel * 11 // 10 + _OVERHEAD
-        body = self._service.image(path, self._query(known), limit)
+        box = f"{x.start},{y.start},{x.size},{y.size},{self._grid.scale!r}"
+        path = f"{self._settings.path}/z/{number(z)}/box/{box}/{form.kind}"
+        limit = x.pixels * y.pixels * form.pixel * 11 // 10 + OVERHEAD
+        body = self._service.image(path, view.query, limit)
         return pixels(body, self._dtype, x.pixels, y.pixels, f"GET {path}")[y.wanted, x.wanted]
-
-    def _query(self, known: Known) -> dict[str, str]:
-        """`v` is nothing to the service; it keeps caches from answering with what the stack was before (9)."""
-        query = {"maxTileSpecsToRender": str(TILES)}
-        if known.channel is not None:
-            query["channels"] = known.channel
-        if self._settings.window is not None:
-            low, high = map(float, self._settings.window)
-            query |= {"minIntensity": number(low), "maxIntensity": number(high)}
-        return query | ({"v": known.stack.modified} if known.stack.modified else {})
 
     def _known(self, retry: Retry) -> Known:
         """What there is; asked for once, with the patience of `retry`."""
         with self._lock:
             if self._told is None:
                 catalogue = self._catalogue(retry)
-                stack = catalogue.stack()
-                self._told = Known(stack, catalogue.sections(), _channel(stack, self._settings))
+                self._told = Known(View.of(catalogue.stack(), self._settings), catalogue.sections())
             return self._told
 
     def _catalogue(self, retry: Retry) -> Catalogue:
         return Catalogue(self._service, self._settings, retry)
 
-    def _box(self, bounds: Bounds, known: Known) -> Box:
+    def _box(self, bounds: Bounds, sections: Sections) -> Box:
         x, y = map(self._grid.covering, bounds.low, bounds.high)
-        return Box.of(x, y, known.sections.span)
-
-    def _check_sections(self, sections: Sections, needed: Span) -> None:
-        """Raises JobError for a plane that is asked for and is not there, or is there twice."""
-        absent = None if self._job.missing == "fill" else sections.first_missing(needed)
-        if absent is not None:
-            raise JobError(
-                f"source.stack={self._settings.stack}: {self._settings} has no section z={absent}. Give missing=fill "
-                "to have zeros in place of missing sections, or narrow extent.z."
-            )
-        for plane in sections.within(needed):
-            if len(sections[plane]) > 1:
-                raise JobError(
-                    f"source.stack={self._settings.stack}: the sections {', '.join(map(repr, sections[plane]))} of "
-                    f"{self._settings} would all become plane {plane}. Merge them in a copy of the stack, or narrow "
-                    "extent.z."
-                )
-
-    def _voxel_size(self, stack: Stack) -> tuple[float, float, float] | None:
-        if stack.voxel_size is None:
-            return None
-        x, y, z = stack.voxel_size
-        return x / self._settings.scale, y / self._settings.scale, z
-
-    def _label(self, stack: Stack) -> str:
-        state = "" if stack.state in ("COMPLETE", "READ_ONLY") else f" ({stack.state})"
-        return f"{self._settings}{state} at scale {self._settings.scale:g} on {self._settings.host}"
-
-    def _identity(self, known: Known) -> str:
-        """With the time of the last change: a stack that was changed is another one."""
-        settings = self._settings
-        view = {"scale": repr(settings.scale), "dtype": settings.dtype, **self._query(known)}
-        del view["maxTileSpecsToRender"]
-        return f"render+{settings.base}/{settings}?{urlencode(sorted(view.items()))}"
-
-
-def _channel(stack: Stack, settings: Source) -> str | None:
-    """The channel to ask for, None to leave it to the service. An unknown name would bring empty images (6.3)."""
-    names, asked = stack.channels, settings.channel or stack.default_channel
-    if not names:
-        if settings.channel is not None:
-            reason = "has no named channels" if names is not None else "does not say which channels it has"
-            raise JobError(f"source.channel={settings.channel}: {settings} {reason}. Leave source.channel out.")
-        return None
-    if asked is None and len(names) > 1:
-        raise JobError(f"source.channel is not set, and {settings} has {', '.join(names)}. Choose one.")
-    if asked is not None and asked not in names:
-        raise JobError(f"source.channel={asked}: {settings} has no such channel; there is {', '.join(names)}.")
-    return asked or names[0]
+        return Box.of(x, y, sections.span)

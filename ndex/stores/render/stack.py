@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from ...boss.concurrent import for_each
 from ...errors import DamagedData, JobError, Missing
-from ...geometry import Span
 from ...job import Retry
 from ...retry import with_retry
+from .sections import Sections
 from .service import AT_ONCE, NotFound, Service
 from .settings import Source
 
@@ -75,31 +75,6 @@ def _voxel_size(version: Mapping[str, Any]) -> tuple[float, float, float] | None
     return (x, y, z) if min(x, y, z) > 0 else None
 
 
-class Sections(dict[int, tuple[float, ...]]):
-    """z as the service knows it, by plane: its integral part (render-api 10). Mostly one for a plane."""
-
-    @classmethod
-    def parse(cls, told: Any) -> Sections:
-        planes = cls()
-        for z in sorted({float(z) for z in told}):
-            plane = math.floor(z)
-            planes[plane] = (*planes.get(plane, ()), z)
-        return planes
-
-    @property
-    def span(self) -> Span:
-        return Span(min(self), max(self) + 1)
-
-    def within(self, span: Span) -> list[int]:
-        """The planes of a range that there are, in order."""
-        return sorted(plane for plane in self if span.start <= plane < span.stop)
-
-    def first_missing(self, span: Span) -> int | None:
-        """The first plane of a range that there is not. The range may be longer than what can be counted through."""
-        there = self.within(span)
-        return next((plane for plane, z in enumerate([*there, span.stop], span.start) if plane != z), None)
-
-
 class Catalogue:
     """Questions about one stack. All raise TransferError when there is no sensible answer."""
 
@@ -107,13 +82,11 @@ class Catalogue:
         self._service = service
         self._source = source
         self._retry = retry
-        self._project = f"owner/{source.owner}/project/{source.project}"
-        self.path = f"{self._project}/stack/{source.stack}"
 
     def stack(self) -> Stack:
         """Raises Missing for a stack that does not exist, JobError for one whose tiles are gone."""
         try:
-            stack = self._ask(self.path, Stack.parse)
+            stack = self._ask(self._source.path, Stack.parse)
         except NotFound:
             raise Missing(
                 f"source.stack={self._source.stack}: {self._source.host} has no stack {self._source}. {self._others()}"
@@ -124,7 +97,7 @@ class Catalogue:
 
     def sections(self) -> Sections:
         """Raises JobError when there are none."""
-        told = self._ask(f"{self.path}/zValues", Sections.parse)
+        told = self._ask(f"{self._source.path}/zValues", Sections.parse)
         if not told:
             raise JobError(f"source.stack={self._source.stack}: {self._source} has no tiles.")
         return told
@@ -134,7 +107,7 @@ class Catalogue:
         found: list[Bounds] = []
 
         def ask(z: float) -> None:
-            found.append(self._ask(f"{self.path}/z/{number(z)}/bounds", Bounds.parse))
+            found.append(self._ask(f"{self._source.path}/z/{number(z)}/bounds", Bounds.parse))
 
         for_each(ask, sections, AT_ONCE)
         return Bounds.around(found)
@@ -142,7 +115,7 @@ class Catalogue:
     def _others(self) -> str:
         """The stacks that there are instead, for a refusal."""
         try:
-            names = self._ask(f"{self._project}/stackIds", lambda told: [str(one["stack"]) for one in told])
+            names = self._ask(f"{self._source.project_path}/stackIds", lambda told: [str(one["stack"]) for one in told])
         except NotFound:
             names = []
         if not names:
