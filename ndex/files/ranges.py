@@ -11,8 +11,8 @@ FIRST = 64 << 10
 """Bytes of the first range: the header of nearly every image."""
 GROWTH = 16
 LARGEST = 8 << 20
-"""Bytes of a range at most, unless more are asked for in one call: pixels are read from front to back, and a network
-gives its full speed to ranges of this size."""
+"""Bytes of a range at most, unless more are asked for in one call: a network gives its full speed to ranges of this
+size. They grow to it while a file is read from front to back, as pixels are, and are small again after a jump."""
 KEPT = 2
 """Ranges in memory: the directory of a TIFF file and its pixels."""
 
@@ -83,7 +83,7 @@ class RangedFile(io.RawIOBase):
     @property
     def _total(self) -> int:
         if not self._parts:
-            self._fetch(self._at, self._ahead)
+            self._fetch(0, FIRST)
         return self._parts[0].total
 
     def _known(self) -> Part | None:
@@ -94,6 +94,8 @@ class RangedFile(io.RawIOBase):
         is written last is read from there backwards."""
         known = self._known()
         if known is None:
+            goes_on = any(part.stop == self._at for part in self._parts)
+            self._ahead = min(LARGEST, self._ahead * GROWTH) if goes_on else FIRST
             size = max(wanted, self._ahead)
             return self._fetch(max(0, min(self._at, self._total - size)), size)
         return known
@@ -101,5 +103,4 @@ class RangedFile(io.RawIOBase):
     def _fetch(self, start: int, size: int) -> Part:
         part = self._get(start, size, self._parts[0].tag if self._parts else None)
         self._parts = [part, *self._parts][:KEPT]
-        self._ahead = min(LARGEST, self._ahead * GROWTH)
         return part

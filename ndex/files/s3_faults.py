@@ -11,7 +11,7 @@ from boto3.exceptions import S3UploadFailedError
 from botocore import exceptions as botocore
 from botocore.parsers import ResponseParserError
 
-from ..errors import AccessError, JobError, Missing, NdexError, PermanentError, TransientError, Unreachable
+from ..errors import AccessError, DamagedData, JobError, Missing, NdexError, PermanentError, TransientError, Unreachable
 from ..retry import seconds_to_wait
 from .access import Access
 from .faults import translated as local
@@ -91,6 +91,8 @@ class S3Faults:
             return JobError(f"{said} It lies in an archive: restore it first.")
         if status in (401, 403):
             return AccessError(f"{said} These credentials may not do that: {self._credentials()}.")
+        if code == "InvalidRange":
+            return DamagedData(f"{what} is empty.")
         if status == 412:
             return TransientError(f"{what} has changed while it was read.")
         if code in BUSY or status == 429 or status >= 500:
