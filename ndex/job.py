@@ -224,7 +224,7 @@ class Notify:
     """Who is told; `none` or `slack`."""
 
     kind: Literal["none", "slack"] = "none"
-    channel: str = ""
+    channel: Name | None = None
     """Name or ID of the Slack channel."""
     mention: str | None = None
     """Who is called when a job fails: `here`, `channel`, or the ID of a member."""
@@ -233,10 +233,6 @@ class Notify:
     token_file: Path | None = None
     base_url: str | None = None
     """null: Slack's own."""
-
-    def __post_init__(self) -> None:
-        if self.kind == "slack" and not self.channel:
-            raise ValueError("channel is not set: name the Slack channel")
 
 
 @dataclass(frozen=True)

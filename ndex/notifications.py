@@ -27,7 +27,7 @@ LOG_LINES = 200
 def notifications(job: Job, clock: Callable[[], float] = time.monotonic) -> Iterator[tuple[Listener, ...]]:
     """The listener that tells Slack about a run, if the job asks for one. Errors that end the run are told as well.
 
-    Raises AccessError when there is no usable token.
+    Raises AccessError when there is no usable token, JobError when no channel is named.
     """
     if job.notify.kind == "none" or job.action not in TOLD:
         yield ()

@@ -35,9 +35,12 @@ class Message:
 
 
 class Sender:
-    """Messages to Slack's web API. Never raises; the first failure is logged, the others would say the same."""
+    """Messages to Slack's web API. Sending never raises; the first failure is logged, the others would say the same."""
 
     def __init__(self, notify: Notify, token: str, pause: Callable[[float], None] = time.sleep) -> None:
+        """Raises JobError when no channel is named."""
+        if notify.channel is None:
+            raise JobError("notify.channel is not set: name the Slack channel.")
         self._channel = notify.channel
         self._token = token
         self._client = _client(token, notify.base_url)

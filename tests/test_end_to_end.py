@@ -274,6 +274,7 @@ def test_lower_resolutions_are_built_after_the_last_shard(downsample: str, here:
         job = ndex.compose(None, *up, *resource, "shard.count=2", f"shard.index={index}")
         assert ndex.run(job, [listen]).exit_code == 0
     assert "The lower resolutions of c/e/em are there." in said
+    assert any(text.startswith("To look at c/e/em, bring a part of it back") for text in said)
     down = ["destination=images", "destination.path=out", "resource.resolution=1", *resource]
     assert ndex.run(ndex.compose(None, *down)).exit_code == 0
     assert sections(here / "out").shape == (33, 45, 550)

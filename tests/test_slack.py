@@ -308,14 +308,20 @@ def test_the_command_tells_of_a_sweep(
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("notify.channel=null", "notify.channel"),
+        ("notify.mention=null", "missing: notify.channel; give it"),
         ("notify.token=xoxb-1", "notify.token: a secret must not stand"),
         ("notify.token_env=xoxb-1-2", "SLACK_TOKEN (notify.token_env names another one)"),
         ("notify.chanel=c", "did you mean notify.channel?"),
     ],
 )
 def test_wrong_settings(setting: str, said: str) -> None:
-    given = [] if "channel=null" in setting else ["notify.channel=c"]
+    given = [] if "mention" in setting else ["notify.channel=c"]
     with pytest.raises(JobError) as caught:
         ndex.compose("demo", "notify=slack", setting, *given)
+    assert str(caught.value).count("\n") == 0
     assert said in str(caught.value)
+
+
+def test_a_channel_is_needed_from_the_start(slack: Slack) -> None:
+    with pytest.raises(JobError, match=r"notify\.channel is not set"):
+        Sender(Notify("slack"), TOKEN)

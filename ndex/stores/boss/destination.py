@@ -78,15 +78,25 @@ class BossDestination(Level):
 
     def finish(self, volume: Volume, say: Say, pause: Pause) -> tuple[str, ...]:
         """Has the lower resolutions built where that is asked. An embedded BOSS is waited for: it ends with the job."""
-        site, asked, embedded = self._site(), self._resource.downsample, self._boss.embedded
-        if asked and site.experiment.levels > 1:
-            poll = EMBEDDED_POLL_SECONDS if embedded else POLL_SECONDS
-            under_way = ask_for_levels(self._client.impatient(), site.channel, say)
-            if under_way and (asked == "wait" or embedded):
-                await_levels(self._client, site.channel, say, pause, poll)
+        site = self._site()
+        if self._resource.downsample:
+            self._build_levels(site, say, pause)
         size = _levels(site).voxel_size_at(self._resource.resolution)
         view = View(site.channel, volume.box, size, site.frame.voxel_unit)
-        return links_to(view, self._client.protocol, self._client.host)
+        links = links_to(view, self._client.protocol, self._client.host)
+        if not links:
+            say(f"To look at {site.channel}, bring a part of it back: destination=images destination.path=FOLDER")
+        return links
+
+    def _build_levels(self, site: Site, say: Say, pause: Pause) -> None:
+        if site.experiment.levels == 1:
+            say(f"The experiment {site.experiment} has one resolution: there are no lower ones to build.")
+            return
+        embedded = self._boss.embedded
+        under_way = ask_for_levels(self._client.impatient(), site.channel, say)
+        if under_way and (embedded or self._resource.downsample == "wait"):
+            poll = EMBEDDED_POLL_SECONDS if embedded else POLL_SECONDS
+            await_levels(self._client, site.channel, say, pause, poll)
 
     def _send(self, site: Site, box: Box, t: int, voxels: Array) -> None:
         """Zeros never overwrite (boss-api 7.7): they need not be sent, and to erase, the box is blacked out first."""
