@@ -15,13 +15,13 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from .errors import JobError
+from .errors import JobError, NdexError, PermanentError
 from .events import TaskDone, TaskFailed
 from .job import Shard
 
@@ -76,7 +76,7 @@ class ShardState:
 class Journal:
     """The journal of one shard while it runs. Use as a context manager: it holds a claim on the shard.
 
-    Raises JobError when another run holds the claim.
+    Raises JobError when another run holds the claim, or when nothing can be written there.
     """
 
     def __init__(self, folder: Path, shard: Shard) -> None:
@@ -84,16 +84,19 @@ class Journal:
         self._claim = FileLock(str(self.path) + ".lock", timeout=0)
 
     def __enter__(self) -> Journal:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._claim.acquire()
-        except Timeout:
-            raise JobError(f"Another run of this job is under way: it holds {self.path}. Wait for it to end.") from None
-        try:
-            self._db = self._open()
-        except BaseException:
-            self._claim.release()
-            raise
+        with _translated(self.path, JobError):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._claim.acquire()
+            except Timeout:
+                raise JobError(
+                    f"Another run of this job is under way: it holds {self.path}. Wait for it to end."
+                ) from None
+            try:
+                self._db = self._open()
+            except BaseException:
+                self._claim.release()
+                raise
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -115,17 +118,22 @@ class Journal:
         return db
 
     def describe(self, facts: dict[str, str]) -> None:
-        """Keep what the job was, so that a journal can be read without it."""
-        self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
-        self._db.commit()
+        """Keep what the job was, so that a journal can be read without it. Raises JobError when that cannot be."""
+        with _translated(self.path, JobError):
+            self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
+            self._db.commit()
 
     def keep(self, outcome: TaskDone | TaskFailed) -> None:
-        """Write down how a task ended. One that is done must be durable at the destination already."""
-        if isinstance(outcome, TaskDone):
-            self._done(outcome)
-        else:
-            self._failed(outcome)
-        self._db.commit()
+        """Write down how a task ended. One that is done must be durable at the destination already.
+
+        Raises PermanentError when that cannot be.
+        """
+        with _translated(self.path, PermanentError):
+            if isinstance(outcome, TaskDone):
+                self._done(outcome)
+            else:
+                self._failed(outcome)
+            self._db.commit()
 
     def _done(self, event: TaskDone) -> None:
         sums = struct.pack(f"<{len(event.checksums)}I", *event.checksums)
@@ -136,6 +144,18 @@ class Journal:
     def _failed(self, event: TaskFailed) -> None:
         self._db.execute("DELETE FROM done WHERE task = ?", (event.index,))
         self._db.execute("INSERT OR REPLACE INTO failed VALUES (?, ?, ?)", (event.index, event.reason, time.time()))
+
+
+@contextmanager
+def _translated(path: Path, kind: type[NdexError]) -> Iterator[None]:
+    """What the system says of the journal at `path`, in an error of ndex."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise kind(
+            f"journal={path.parent.parent}: {path} cannot be used: {reason}. Mend that, or name another folder."
+        ) from error
 
 
 def folder_of(journals: Path, name: str, stamp: str) -> Path:
@@ -196,7 +216,9 @@ def _state(path: Path, db: sqlite3.Connection) -> ShardState:
 def _databases(folder: Path) -> Iterator[tuple[Path, sqlite3.Connection]]:
     """Every sound journal of a job, opened for reading."""
     for path in sorted(folder.glob("shard-*.sqlite")):
-        if _is_sound(path):
+        with _translated(path, JobError):
+            sound = _is_sound(path)
+        if sound:
             with closing(_connect(path)) as db:
                 yield path, db
 
@@ -207,10 +229,14 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _is_sound(path: Path) -> bool:
+    """Whether the file can be believed. Raises OperationalError when it cannot be looked at: locked, no room to roll
+    back, no permission."""
     try:
         with closing(_connect(path)) as db:
             tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
             return {"facts", "done", "failed"} <= tables and db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    except sqlite3.OperationalError:
+        raise
     except sqlite3.DatabaseError:
         return False
 
