@@ -110,8 +110,9 @@ def painted(array: Pixels, box: Box) -> Stack:
 
 class Request(NamedTuple):
     path: str
-    """Below the owner."""
+    """Below the project."""
     query: dict[str, str]
+    headers: dict[str, str]
 
 
 class Reply(NamedTuple):
@@ -143,12 +144,12 @@ class RenderService:
         """The requests for images."""
         return [request for request in self.seen if request.path.endswith("-image")]
 
-    def answer(self, path: str, query: dict[str, str]) -> Reply:
+    def answer(self, path: str, query: dict[str, str], headers: dict[str, str]) -> Reply:
         parts = re.fullmatch(rf"{PREFIX}/owner/([^/]+)/project/([^/]+)/(stackIds|stack/([^/]+)/?(.*))", path)
         if parts is None:
             return Reply(404, b"no such path")
         owner, project, last, name, rest = parts.groups()
-        request = Request(f"{name}/{rest}".strip("/") if name else last, query)
+        request = Request(f"{name}/{rest}".strip("/") if name else last, query, headers)
         self.seen.append(request)
         scripted = self.script(request)
         if scripted is not None:
@@ -216,9 +217,11 @@ def serving(**stacks: Stack) -> Iterator[RenderService]:
 
         def do_GET(self) -> None:
             address = urlsplit(self.path)
-            reply = service.answer(unquote(address.path), dict(parse_qsl(address.query)))
+            reply = service.answer(unquote(address.path), dict(parse_qsl(address.query)), dict(self.headers))
             self.send_response(reply.status)
             self.send_header("Content-Type", reply.media)
+            if 300 <= reply.status < 400:
+                self.send_header("Location", "/elsewhere")
             self.send_header("Content-Length", str(len(reply.body) if reply.claimed is None else reply.claimed))
             self.end_headers()
             self.wfile.write(reply.body)
@@ -226,6 +229,12 @@ def serving(**stacks: Stack) -> Iterator[RenderService]:
 
         def log_message(self, *args: object) -> None:
             pass
+
+        def handle(self) -> None:
+            try:
+                super().handle()
+            except ConnectionError:
+                self.close_connection = True  # the test broke it off
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

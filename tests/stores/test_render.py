@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -329,9 +331,18 @@ def test_a_section_that_cannot_be_rendered_is_filled_if_that_is_the_policy(servi
     np.testing.assert_array_equal(piece.array, wanted)
 
 
-@pytest.mark.parametrize("told_instead", [[], {}, {"state": "COMPLETE", "stats": {"stackBounds": {"minX": "x"}}}, 7])
+NOWHERE = {"minX": float("nan"), "minY": 0, "maxX": 9, "maxY": 9}
+
+
+@pytest.mark.parametrize(
+    "told_instead",
+    [
+        *([], {}, 7, {"state": "COMPLETE", "stats": {"stackBounds": {"minX": "x"}}}),
+        {"state": "COMPLETE", "stats": {"stackBounds": NOWHERE}},
+    ],
+)
 def test_metadata_that_is_none(told_instead: object, service: RenderService) -> None:
-    service.script = lambda request: told(told_instead)
+    service.script = lambda request: None if "/" in request.path else told(told_instead)
     with pytest.raises(DamagedData, match="lacks a field or has a wrong one"):
         source(service).facts()
 
@@ -341,6 +352,28 @@ def test_a_page_in_place_of_metadata(service: RenderService) -> None:
     with pytest.raises(TransientError, match=r"Is source\.url=.* a render service"):
         source(service).facts()
     assert len(service.seen) == 3, "impatient before the plan"
+
+
+def test_metadata_is_asked_for_again_a_few_times(service: RenderService) -> None:
+    service.script = lambda request: Reply(500, b"database failure") if len(service.seen) < 3 else None
+    assert source(service).facts()
+    service.seen, service.script = [], lambda request: Reply(400, b"statistics are missing")
+    with pytest.raises(PermanentError, match="answered 400: statistics are missing"):
+        source(service).facts()
+    assert len(service.seen) == 1
+
+
+def test_neither_proxies_nor_passwords_come_in_between(
+    service: RenderService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    assert source(service).facts(), "this machine is not reached through a proxy"
+    monkeypatch.delenv("HTTP_PROXY")
+    (tmp_path / "netrc").write_text("default login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    if sys.platform != "win32":  # where 0.0.0.0 is this machine, but not by a name that says so
+        assert source(service, url=service.url.replace("127.0.0.1", "0.0.0.0")).facts()
+    assert not [request for request in service.seen if "Authorization" in request.headers]
 
 
 def test_no_more_requests_at_once_than_the_service_likes(service: RenderService) -> None:
