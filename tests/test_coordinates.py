@@ -189,6 +189,7 @@ def test_a_forced_frame_is_larger_than_the_data(
     [
         ("resource.frame.x=[0,50]", r"would lie at x 0:130.*has x 0:50"),
         ("resource.frame.x=[-5,200]", r"resource\.frame\.x=\[-5, 200\]: .* below 0"),
+        ("resource.frame.y=[0,2147483648]", r"would end at \(130, 2147483648, 51\), .* counts to 2,147,483,647"),
         ("resource.frame.z=[31,60]", r"would lie at .* z 30:51.*z 31:60"),
     ],
 )

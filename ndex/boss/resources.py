@@ -19,6 +19,10 @@ from .places import check_name
 from .records import Channel, Collection, CoordinateFrame, Experiment
 
 
+FARTHEST = 2**31 - 1
+"""Where a coordinate frame may end (boss-api 4.4)."""
+
+
 @dataclass(frozen=True)
 class Site:
     """A channel and what it stands in."""
@@ -131,6 +135,11 @@ def _frame(resource: Resource, volume: Volume) -> CoordinateFrame:
         if bounds is not None and bounds[0] < 0:
             raise JobError(f"resource.frame.{axis}={list(bounds)}: a BOSS cannot address coordinates below 0.")
     x, y, z = (bounds or computed for bounds, computed in zip(given, needed, strict=True))
+    if max(x[1], y[1], z[1]) > FARTHEST:
+        raise JobError(
+            f"The coordinate frame {frame_name(resource)} would end at {(x[1], y[1], z[1])}, and a BOSS counts to "
+            f"{FARTHEST:,}. Look at resource.frame, extent and offset."
+        )
     return CoordinateFrame(frame_name(resource), Box.of(x, y, z), size, unit)
 
 
