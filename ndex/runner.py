@@ -127,6 +127,8 @@ class _Run:
         """Give the tasks that are left to the workers, keep what comes back, and sum it up."""
         try:
             for outcome in outcomes(self.job.parallel, plan.workers, work, self._until_stopped(left)):
+                if self.hopeless and isinstance(outcome, TaskFailed) and outcome.fatal:
+                    continue  # it was not tried any more: it is left, not failed
                 keep(outcome)
                 if isinstance(outcome, TaskDone):
                     self._count(outcome)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -31,6 +32,8 @@ class Ends:
 
     source: Readable
     destination: Writable
+    hopeless: JobError | None = None
+    """Why no task can succeed: found by one of them, it spares the others their requests."""
 
     def close(self) -> None:
         self.source.close()
@@ -80,35 +83,43 @@ def _outcome(task: Task, work: Callable[[Task], TaskDone]) -> Outcome:
 
 
 def _transfer(job: Job, plan: Plan, task: Task) -> TaskDone:
-    ends = _ends_for(job, plan)
-    moved = _move(job, plan, task, ends)
-    if job.verify == "none" or (job.verify == "sample" and not plan.is_sampled(task)):
-        return moved
-    if not _differing(plan, task, ends.destination, moved.checksums):
-        return replace(moved, verified=True)
-    again = _move(job, plan, task, ends)
-    _raise_if_differing(plan, task, ends.destination, again.checksums)
-    return replace(again, verified=True, repaired=True)
+    with _ends_for(job, plan) as ends:
+        moved = _move(job, plan, task, ends)
+        if job.verify == "none" or (job.verify == "sample" and not plan.is_sampled(task)):
+            return moved
+        if not _differing(plan, task, ends.destination, moved.checksums):
+            return replace(moved, verified=True)
+        again = _move(job, plan, task, ends)
+        _raise_if_differing(plan, task, ends.destination, again.checksums)
+        return replace(again, verified=True, repaired=True)
 
 
 def _compare(job: Job, plan: Plan, task: Task, checksums: tuple[int, ...] | None) -> TaskDone:
-    ends = _ends_for(job, plan)
-    if checksums is None:
-        tally = _Tally(plan)
-        for slab in plan.slabs(task):
-            tally.read(job, task, slab, ends.source)
-        checksums = tuple(tally.checksums)
-    if not checksums:
-        raise PermanentError("The journal does not know this task as done.")
-    _raise_if_differing(plan, task, ends.destination, checksums)
+    with _ends_for(job, plan) as ends:
+        if checksums is None:
+            tally = _Tally(plan)
+            for slab in plan.slabs(task):
+                tally.read(job, task, slab, ends.source)
+            checksums = tuple(tally.checksums)
+        if not checksums:
+            raise PermanentError("The journal does not know this task as done.")
+        _raise_if_differing(plan, task, ends.destination, checksums)
     nbytes = task.box.voxels * plan.dtype.itemsize
     return TaskDone(task.index, task.box, task.t, nbytes, checksums, verified=True)
 
 
-def _ends_for(job: Job, plan: Plan) -> Ends:
+@contextmanager
+def _ends_for(job: Job, plan: Plan) -> Iterator[Ends]:
+    """The ends, for one task. Raises JobError at once when a task before it found the job hopeless."""
     ends = ends_of(job)
+    if ends.hopeless is not None:
+        raise JobError(str(ends.hopeless))
     ends.destination.expect(plan.volume)
-    return ends
+    try:
+        yield ends
+    except JobError as error:
+        ends.hopeless = error
+        raise
 
 
 @dataclass
