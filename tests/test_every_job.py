@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import render_ws
+import s3_server
 import tifffile
+from PIL import Image
 
 from ndex.__main__ import main
 from ndex.composing import compose
@@ -35,6 +37,25 @@ GIVEN: dict[str, dict[str, str]] = {
         "resource.voxel_size": "[4,4,40]",
     },
     "ingest_sharded": {"source.path": "em", **LAB},
+    "ingest_s3": {
+        "source.path": "s3://every-job/em",
+        "source.pattern": "em_%04d.tif",
+        **LAB,
+        "resource.voxel_size": "[4,4,40]",
+    },
+    "ingest_tiles": {
+        "source.path": "tiles",
+        "source.pattern": '"{z}/{y}_{x}.png"',
+        "source.tile": "[30,20]",
+        **LAB,
+        "resource.voxel_size": "[4,4,40]",
+    },
+    "download_to_s3": {
+        "destination.path": "s3://every-job/out",
+        "resource.collection": "demo",
+        "resource.experiment": "medulla",
+        "resource.channel": "em",
+    },
     "ingest_render": {
         "source.url": "http://render.example.org:8080",
         "source.owner": "optics",
@@ -66,6 +87,13 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for z in range(2):
             tifffile.imwrite(folder / name / f"{name}_{z:04d}.tif", np.full((20, 30), z + 1, dtype))
     tifffile.imwrite(folder / "em.tif", np.ones((5, 20, 30), np.uint8))
+    for x in range(2):
+        (folder / "tiles" / "7").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((20, 30), x + 1, np.uint8)).save(folder / "tiles" / "7" / f"0_{x}.png")
+    s3_server.new_bucket("every-job")
+    s3_server.client().upload_file(str(folder / "em" / "em_0000.tif"), "every-job", "em/em_0000.tif")
+    STAGED["ingest_s3"] = [f"source.endpoint_url={s3_server.endpoint()}"]
+    STAGED["download_to_s3"] = [f"destination.endpoint_url={s3_server.endpoint()}"]
     with pytest.MonkeyPatch.context() as patch, render_ws.serving(aligned=render_ws.Stack()) as render:
         patch.chdir(folder)
         STAGED["ingest_render"] = [f"source.url={render.url}"]
@@ -130,7 +158,5 @@ def test_the_data_is_small_and_has_its_attribution() -> None:
 
 
 def _png(path: Path) -> np.ndarray:
-    from PIL import Image
-
     with Image.open(path) as image:
         return np.asarray(image)

@@ -203,7 +203,7 @@ class TestFaults:
         with pytest.raises(JobError, match=r"2 tiles are missing, the first of them .*0008.1_1\.png.*missing=fill"):
             reading(tmp_path).facts()
         part = {"extent": Extent(x=(0, 50), z=(8, 10))}
-        with pytest.raises(JobError, match=r"1 tiles are missing, the first of them .*0008.2_0\.png"):
+        with pytest.raises(JobError, match=r"1 tile is missing: .*0008.2_0\.png"):
             reading(tmp_path, **part).facts()
         for extent in (Extent(z=(9, 10)), Extent(y=(0, 40)), Extent(x=(100, 170))):
             assert reading(tmp_path, extent=extent).facts().box == BOX

@@ -107,7 +107,5 @@ def _check_complete(tree: Tree, grid: Grid, listing: Listing, extent: Extent) ->
     )
     if gap is not None:
         count, first = gap
-        raise JobError(
-            f"{KEY}: {count:,} tiles are missing, the first of them {tree.where(first)}. Add them, or set missing=fill "
-            "to have black there."
-        )
+        many = "1 tile is missing:" if count == 1 else f"{count:,} tiles are missing, the first of them"
+        raise JobError(f"{KEY}: {many} {tree.where(first)}. Add it, or set missing=fill to have black there.")
