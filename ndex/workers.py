@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from .errors import TransferError
@@ -20,9 +24,15 @@ DEATHS = 3
 """How often in a row worker processes may die without one task getting through."""
 
 
-def outcomes(parallel: Parallel, workers: int, work: Callable[[T], Outcome], items: Iterable[T]) -> Iterator[Outcome]:
-    """The outcome of every task, as they end. `items` is asked for one more only when a worker is free, so that a
-    run can be stopped by ending it.
+def outcomes(
+    parallel: Parallel,
+    workers: int,
+    work: Callable[[T], Outcome],
+    items: Iterable[T],
+    over: Callable[[], bool] = lambda: False,
+) -> Iterator[Outcome]:
+    """The outcome of every task, as they end. `items` is asked for more only when a worker is free, so that a run can
+    be stopped by ending it; of those that were asked for, none is begun once `over` says so.
 
     A worker process that dies (killed, out of memory) costs the tasks under way, which are done again. Raises
     TransferError when that happens over and over.
@@ -31,7 +41,7 @@ def outcomes(parallel: Parallel, workers: int, work: Callable[[T], Outcome], ite
         yield from map(work, items)
         return
     with _processes() if parallel.backend == "processes" else nullcontext():
-        yield from _pooled(parallel, workers, work, _Feed(items))
+        yield from _pooled(parallel, workers, work, _Feed(items, over))
 
 
 def _pooled(parallel: Parallel, workers: int, work: Callable[[T], Outcome], feed: _Feed[T]) -> Iterator[Outcome]:
@@ -41,7 +51,8 @@ def _pooled(parallel: Parallel, workers: int, work: Callable[[T], Outcome], feed
             for number, outcome in _pool(parallel, workers)(_calls(work, feed)):
                 feed.done(number)
                 deaths = 0
-                yield outcome
+                if outcome is not None:
+                    yield outcome
             return
         except BrokenExecutor:
             deaths += 1
@@ -79,7 +90,9 @@ _counting = threading.Lock()
 def _pool(parallel: Parallel, workers: int) -> Any:
     from joblib import Parallel as Pool  # 0.1 s that a dry run need not pay
 
-    extra = {"initializer": _leave_interrupts_to_the_parent} if parallel.backend == "processes" else {}
+    extra: dict[str, Any] = {}
+    if parallel.backend == "processes":
+        extra = {"initializer": _begin_process, "initargs": (os.getpid(),)}
     return Pool(
         n_jobs=workers,
         backend=_BACKENDS[parallel.backend],
@@ -93,31 +106,53 @@ def _pool(parallel: Parallel, workers: int) -> Any:
 def _calls(work: Callable[[T], Outcome], feed: _Feed[T]) -> Iterator[Any]:
     from joblib import delayed
 
-    return (delayed(_numbered)(work, number, item) for number, item in feed)
+    return (delayed(_numbered)(work, ticket) for ticket in feed)
 
 
-def _numbered(work: Callable[[T], Outcome], number: int, item: T) -> tuple[int, Outcome]:
-    """In the worker: the outcome with the number of its item."""
-    return number, work(item)
+def _numbered(work: Callable[[T], Outcome], ticket: _Ticket[T]) -> tuple[int, Outcome | None]:
+    """In the worker: the outcome with the number of its item; None when it was not begun."""
+    return ticket.number, None if ticket.over() else work(ticket.item)
+
+
+@dataclass(frozen=True)
+class _Ticket(Generic[T]):
+    """An item in the hands of joblib, which takes several at once and lets them wait. It is pickled when a worker
+    process is free for it, and in a thread it is looked at then: either way it is known whether to begin."""
+
+    number: int
+    item: T
+    over: Callable[[], bool]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _Ticket, (self.number, self.item, _yes if self.over() else _no)
+
+
+def _yes() -> bool:
+    return True
+
+
+def _no() -> bool:
+    return False
 
 
 class _Feed(Generic[T]):
     """Hands out items, and those that got lost once more."""
 
-    def __init__(self, items: Iterable[T]) -> None:
+    def __init__(self, items: Iterable[T], over: Callable[[], bool]) -> None:
         self._fresh = enumerate(items)
+        self._over = over
         self._under_way: dict[int, T] = {}
         self._lost: dict[int, T] = {}
 
-    def __iter__(self) -> Iterator[tuple[int, T]]:
+    def __iter__(self) -> Iterator[_Ticket[T]]:
         while self._lost:
             yield self._handed_out(*self._lost.popitem())
         for number, item in self._fresh:
             yield self._handed_out(number, item)
 
-    def _handed_out(self, number: int, item: T) -> tuple[int, T]:
+    def _handed_out(self, number: int, item: T) -> _Ticket[T]:
         self._under_way[number] = item
-        return number, item
+        return _Ticket(number, item, self._over)
 
     def done(self, number: int) -> None:
         del self._under_way[number]
@@ -128,6 +163,17 @@ class _Feed(Generic[T]):
         self._under_way.clear()
 
 
-def _leave_interrupts_to_the_parent() -> None:
-    """Ctrl-C reaches every process of a terminal; the parent decides what it means."""
+def _begin_process(parent: int) -> None:
+    """In a worker process. Ctrl-C reaches every process of a terminal, and the parent decides what it means. What is
+    logged has nowhere to go from here, and without a handler Python would print it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.getLogger().addHandler(logging.NullHandler())
+    if os.name == "posix":
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """A parent that is killed tells nobody, and its workers would wait five minutes for it, with all that they hold."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +17,7 @@ from ndex.errors import TransferError
 from ndex.events import TaskDone
 from ndex.geometry import Box
 from ndex.job import Parallel
+from ndex.server.process import child_environment
 from ndex.workers import outcomes
 
 BOX = Box.of((0, 1), (0, 1), (0, 1))
@@ -65,6 +68,35 @@ def test_workers_end_with_a_run_that_is_broken_off() -> None:
     next(some)
     some.close()  # type: ignore[attr-defined]  # of a generator
     assert not [child for child in set(psutil.Process().children(recursive=True)) - before if is_worker(child)]
+
+
+LONG_RUN = """
+import time
+from ndex.job import Parallel
+from ndex.workers import outcomes
+
+def task(seconds):
+    time.sleep(seconds)
+    return "done"
+
+if __name__ == "__main__":
+    for outcome in outcomes(Parallel(backend="processes", n_jobs=2), 2, task, [0, 0, 600, 600]):
+        print(outcome, flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "run.py").write_text(LONG_RUN)
+    command = [sys.executable, str(tmp_path / "run.py")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=child_environment()) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        workers = [child for child in psutil.Process(parent.pid).children(recursive=True) if is_worker(child)]
+        assert len(workers) == 2
+        parent.kill()
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert not alive
 
 
 def is_worker(child: psutil.Process) -> bool:
