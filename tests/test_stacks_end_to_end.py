@@ -52,8 +52,7 @@ def planes(folder: Path) -> np.ndarray:
     return np.stack([tifffile.imread(path) for path in sorted(folder.glob("*.tif"))])
 
 
-@pytest.mark.parametrize("backend", ["threads", "processes"])
-@pytest.mark.parametrize("compression", ["none", "deflate"])
+@pytest.mark.parametrize(("backend", "compression"), [("threads", "none"), ("processes", "deflate")])
 def test_into_a_boss_and_back_in_an_odd_part(host: str, here: Path, backend: str, compression: str) -> None:
     volume = noise(37, 150, 530, dtype="uint16")
     tifffile.imwrite(here / "in.ome.tif", volume, metadata={"axes": "ZYX"}, compression="zlib")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import subprocess
 import sys
@@ -191,9 +192,32 @@ class TestPacked:
         assert 0 < sum(unpacked) < 3 << 16
         data.close()
 
-    def test_a_wrong_byte_is_told_at_the_latest_with_the_last_plane(self, path: Path, plain: bytes) -> None:
+    def test_threads_take_turns(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Each reads its planes in one go, whoever else waits; else each plane would begin another pass."""
+        volume = noise(64, 100, 100)
+        store = reading(save(tmp_path / "v.nii.gz", volume))
+        box, order = store.facts().box, []
+        read, before = gzipped.GzipBytes.read, sys.getswitchinterval()
+
+        def noted(self: gzipped.GzipBytes, start: int, length: int) -> bytes:
+            order.append((start - 352) // (4 * 100 * 100))
+            return read(self, start, length)
+
+        monkeypatch.setattr(gzipped.GzipBytes, "read", noted)
+        sys.setswitchinterval(1e-6)
+        try:
+            with ThreadPoolExecutor(8) as pool:
+                runs = [Box.of(box.x, box.y, (z, z + 4)) for z in range(0, 64, 4)]
+                arrays = list(pool.map(lambda run: store.read(run, 0).array, runs))
+        finally:
+            sys.setswitchinterval(before)
+        np.testing.assert_array_equal(np.concatenate(arrays), volume)
+        assert [len(list(group)) for _, group in itertools.groupby(order)] == [4] * 16
+
+    @pytest.mark.parametrize("at", [900_000, -105], ids=["inside", "checksum"])
+    def test_a_wrong_byte_is_told_at_the_latest_with_the_last_plane(self, path: Path, plain: bytes, at: int) -> None:
         packed = bytearray(path.read_bytes())
-        packed[900_000] ^= 255
+        packed[at] ^= 255
         path.write_bytes(packed)
         data = gzipped.GzipBytes(path, len(plain))
         with pytest.raises(DamagedData, match=r"v\.gz is damaged"):

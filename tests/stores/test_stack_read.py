@@ -151,12 +151,18 @@ def test_pages_that_the_file_takes_for_something_else(tmp_path: Path, format: di
     for axes in ("TYX", "CYX"):
         tifffile.imwrite(tmp_path / "s.tif", volume, metadata={"axes": axes}, **format)
         check_reads(tmp_path / "s.tif", volume, flatten=True)
-    assert reading(tmp_path / "s.tif", flatten=True).facts().identity != reading(tmp_path / "s.tif").label
 
 
 def test_origin(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "s.tif", noise(6, 20, 30))
     assert reading(tmp_path / "s.tif", origin=(5, -6, 70)).facts().box == Box.of((5, 35), (-6, 14), (70, 76))
+
+
+def test_whatever_changes_the_voxels_changes_the_identity(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "s.tif", noise(6, 20, 30))
+    choices: list[dict[str, Any]] = [{}, {"origin": (0, 0, 1)}, {"band": 1}, {"series": 0}, {"flatten": True}]
+    assert len({reading(tmp_path / "s.tif", **keys).facts().identity for keys in choices}) == len(choices)
+    assert reading(tmp_path / "s.tif", level=0).facts().identity == reading(tmp_path / "s.tif").facts().identity
 
 
 def test_voxel_sizes(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -35,6 +36,10 @@ class Planes(Protocol):
 
     def header(self, place: int, name: str) -> Header:
         """What the plane itself says it is. Raises as `read`."""
+        ...
+
+    def turn(self) -> AbstractContextManager[object]:
+        """Held while neighbouring planes are read: what is read in order only should not jump between threads."""
         ...
 
     def close(self) -> None: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -91,7 +92,7 @@ class SharedDraft:
 
 def drafts_of_others(final: Path, own: Path) -> list[Path]:
     """What other jobs have begun under the same name."""
-    found = final.parent.glob(f".{final.name}~*{SUFFIX}") if final.parent.is_dir() else []
+    found = final.parent.glob(f".{glob.escape(final.name)}~*{SUFFIX}") if final.parent.is_dir() else []
     return sorted(path for path in found if path != own)
 
 

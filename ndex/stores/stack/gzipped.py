@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import zlib
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -42,7 +43,7 @@ class GzipBytes:
     def __init__(self, path: Path, end: int) -> None:
         """`end` is where the last plane ends; who reads up to there has the checksum compared."""
         self._path, self._end = path, end
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._marks = [Mark(0, 0, zlib.decompressobj(GZIP))]
         self._spacing = SPACING
         self._file: IO[bytes] | None = None
@@ -58,6 +59,9 @@ class GzipBytes:
             except BaseException:
                 self._close()  # where it stands is not sure any more
                 raise
+
+    def turn(self) -> AbstractContextManager[object]:
+        return self._lock
 
     def close(self) -> None:
         with self._lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -45,6 +45,9 @@ class TiffPages:
             if plane.header != self.like:
                 raise Unfit(f"{name} is {plane.header}, while the other planes are {self.like}. Take it out.")
             plane.read(rows, columns, out)
+
+    def turn(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
     def close(self) -> None:
         """Nothing is kept open between two calls."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +26,10 @@ class Bytes(Protocol):
         """Fewer than `length` at the end only."""
         ...
 
+    def turn(self) -> AbstractContextManager[object]:
+        """As `Planes.turn`."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -38,6 +43,9 @@ class FileBytes:
         with translated(str(self.path)), open(self.path, "rb") as file:
             file.seek(start)
             return file.read(length)
+
+    def turn(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
     def close(self) -> None:
         """Nothing is kept open between two calls."""
@@ -70,6 +78,9 @@ class RawPlanes:
                 raise DamagedData(f"{name} is damaged: the file ends before row {bottom}.")
             pixels = np.frombuffer(data, self.dtype).reshape(-1, *shape)
             out[top - rows.start : bottom - rows.start] = pixels[:, slice(*columns), self.sample]
+
+    def turn(self) -> AbstractContextManager[object]:
+        return self.file.turn()
 
     def close(self) -> None:
         self.file.close()

@@ -59,12 +59,10 @@ class StackSource:
         contents = self._contents()
         out = np.empty(box.shape, contents.header.dtype)
         inside = box.shift(Vec(0, 0, 0).minus(self._origin(contents)))
-        filled = tuple(
-            there
-            for there, z, plane in zip(range(*box.z), range(*inside.z), out, strict=True)
-            if not self._read_plane(contents, t, z, inside, plane)
-        )
-        return Piece(out, filled)
+        planes = zip(range(*box.z), range(*inside.z), out, strict=True)
+        with contents.planes.turn():
+            filled = [z for z, there, plane in planes if not self._read_plane(contents, t, there, inside, plane)]
+        return Piece(out, tuple(filled))
 
     def close(self) -> None:
         with self._lock:
@@ -72,9 +70,9 @@ class StackSource:
                 self._known.planes.close()
 
     def _identity(self) -> str:
-        settings = self._settings
-        level = settings.level or None
-        return identity_of(self._path, origin=settings.origin, band=settings.band, series=settings.series, level=level)
+        keys = ("origin", "band", "series", "level", "flatten")
+        chosen = {key: getattr(self._settings, key) for key in keys}
+        return identity_of(self._path, **{key: value for key, value in chosen.items() if value != getattr(Source, key)})
 
     def _origin(self, contents: Contents) -> Vec:
         return contents.origin if self._settings.origin is None else Vec(*self._settings.origin)
