@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO
 
 import numpy as np
@@ -36,17 +38,23 @@ class JpegPlane:
     def read(self, rows: Span, columns: Span, out: Array) -> None:
         self._file.seek(0)
         image = self._opened(io.BytesIO(self._file.read()))
-        with damage(self._name):
-            try:
-                pixels = np.asarray(image)
-            except OSError as error:  # from the decoder: the bytes are in memory
-                raise DamagedData(f"{self._name} is damaged: {error}.") from error
+        with _damage(self._name):
+            pixels = np.asarray(image)
             out[...] = pixels.reshape(*pixels.shape[:2], -1)[slice(*rows), slice(*columns), self._band]
 
     def _opened(self, file: IO[bytes]) -> JpegImageFile:
         """With its header read, and not a pixel decoded."""
-        with damage(self._name):
-            try:
-                return JpegImageFile(file)
-            except SyntaxError as error:  # what Pillow raises for a header that it cannot make sense of
-                raise DamagedData(f"{self._name} is damaged: {error}.") from error
+        with _damage(self._name):
+            return JpegImageFile(file)
+
+
+@contextmanager
+def _damage(name: str) -> Iterator[None]:
+    """As `damage`, for Pillow: it says SyntaxError of a header, and OSError, without a number, of a file that ends."""
+    try:
+        with damage(name):
+            yield
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise DamagedData(f"{name} is damaged: {error}.") from error
