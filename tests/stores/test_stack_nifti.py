@@ -150,7 +150,7 @@ class TestPacked:
 
     @pytest.fixture
     def plain(self) -> bytes:
-        return noise(3_000_000).tobytes() + bytes(2_000_000)
+        return noise(1_600_000).tobytes() + bytes(400_000) + noise(3_000_000).tobytes()
 
     @pytest.fixture
     def path(self, tmp_path: Path, plain: bytes) -> Path:

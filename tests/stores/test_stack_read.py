@@ -172,6 +172,7 @@ def test_voxel_sizes(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "nm.ome.tif", volume, metadata={**ome, **units})
     tifffile.imwrite(tmp_path / "um.ome.tif", volume, metadata=ome)
     tifffile.imwrite(tmp_path / "no.ome.tif", volume, metadata={"axes": "ZYX"})
+    tifffile.imwrite(tmp_path / "flat.ome.tif", volume, metadata={"axes": "ZYX", "PhysicalSizeX": 4.0})
     keys = {"imagej": True, "resolution": (2, 4)}
     tifffile.imwrite(tmp_path / "ij.tif", volume, metadata={"axes": "ZYX", "unit": "um", "spacing": 3.0}, **keys)
     tifffile.imwrite(tmp_path / "inch.tif", volume, metadata={"axes": "ZYX", "unit": "inch", "spacing": 3.0}, **keys)
@@ -180,6 +181,7 @@ def test_voxel_sizes(tmp_path: Path) -> None:
         "nm.ome.tif": ((4, 5, 40), "nanometers"),
         "um.ome.tif": ((4, 5, 40), "micrometers"),
         "no.ome.tif": (None, None),
+        "flat.ome.tif": (None, None),
         "ij.tif": ((0.5, 0.25, 3.0), "micrometers"),
         "inch.tif": (None, None),
     }

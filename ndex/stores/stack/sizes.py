@@ -30,23 +30,19 @@ def for_imagej(
 ) -> tuple[list[str], tuple[Fraction, Fraction]]:
     """The same for a file to be written: lines of its description, and pixels per unit along x and y."""
     word = next((word for word, known in UNITS.items() if known == unit), None)
-    if size is None or word is None:
+    x, y, z = (Fraction(length).limit_denominator(FINEST) for length in size or (0, 0, 0))
+    if word is None or not min(x, y):
         return [], (Fraction(1), Fraction(1))
-    x, y, z = (Fraction(length).limit_denominator(FINEST) for length in size)
-    return (
-        ([f"unit={word}", f"spacing={float(z):g}"], (1 / x, 1 / y)) if min(x, y) else ([], (Fraction(1), Fraction(1)))
-    )
+    return [f"unit={word}", f"spacing={float(z):g}"], (1 / x, 1 / y)
 
 
 def _of_ome(xml: str, series: int) -> Size:
     """Raises ParseError for what is no XML."""
     pixels = [element for element in ElementTree.fromstring(xml).iter() if element.tag.endswith("}Pixels")]
     given = pixels[series].attrib if series < len(pixels) else {}
-    units = {given.get(f"PhysicalSize{axis}Unit", OME_UNIT) for axis in "XYZ" if f"PhysicalSize{axis}" in given}
-    if len(units) != 1 or "PhysicalSizeX" not in given:
-        return None, None
-    x, y = float(given["PhysicalSizeX"]), float(given.get("PhysicalSizeY", given["PhysicalSizeX"]))
-    return known_size((x, y, float(given.get("PhysicalSizeZ", x))), units.pop())
+    sizes = [float(given.get(f"PhysicalSize{axis}", 0)) for axis in "XYZ"]
+    units = {given.get(f"PhysicalSize{axis}Unit", OME_UNIT) for axis in "XYZ"}
+    return known_size((sizes[0], sizes[1], sizes[2]), units.pop()) if len(units) == 1 else (None, None)
 
 
 def _of_imagej(tiff: tifffile.TiffFile) -> Size:
@@ -56,5 +52,4 @@ def _of_imagej(tiff: tifffile.TiffFile) -> Size:
     (across, per_x), (down, per_y) = tags["XResolution"].value, tags["YResolution"].value
     if not across or not down:
         return None, None
-    x = per_x / across
-    return known_size((x, per_y / down, float(meta.get("spacing", x))), str(meta.get("unit", "")))
+    return known_size((per_x / across, per_y / down, float(meta.get("spacing", 0))), str(meta.get("unit", "")))
