@@ -62,7 +62,6 @@ GIVEN: dict[str, dict[str, str]] = {
         "source.project": "p1",
         "source.stack": "aligned",
         **LAB,
-        "resource.voxel_size": "[4,4,40]",
     },
 }
 """What each job that ships leaves to its user."""

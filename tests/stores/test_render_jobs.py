@@ -94,6 +94,21 @@ def test_a_scaled_part_goes_into_a_boss(
     np.testing.assert_array_equal(stored(client, name), expected)
 
 
+def test_the_size_of_a_voxel_is_that_of_the_stack_unless_it_is_given(
+    service: RenderService, host: str, client: BossClient
+) -> None:
+    scaled = ("source.scale=0.5", "extent.z=[0,1]", "action=create")
+    for name, size in (("own", "null"), ("given", "[1,2,3]")):
+        assert main(ingest(service, host, "aligned", name, f"resource.voxel_size={size}", *scaled)) == 0
+    frames = [client.frame(name) for name in ("own", "given")]
+    assert [frame and frame.voxel_size for frame in frames] == [(8, 8, 40), (1, 2, 3)]
+
+
+def test_names_stay_as_they_are_written(service: RenderService) -> None:
+    source = compose(ingest(service, "nowhere", "2018_01", "em", "source.project=007")).source
+    assert str(source) == "optics/007/2018_01"
+
+
 def test_sixteen_bits_go_into_a_boss_with_a_gap_filled(service: RenderService, host: str, client: BossClient) -> None:
     keys = ("source.dtype=uint16", "source.channel=c2")
     assert main(ingest(service, host, "deep", "deep", *keys)) == 2
