@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .geometry import Box
+from .geometry import Box, Span, Tiling
+from .volume import Volume
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,24 @@ class Note:
     """Something that the user should know."""
 
     text: str
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """How the volume is cut. The tilings are those of one time sample, in the coordinates of the source."""
+
+    volume: Volume
+    """In the coordinates of the destination."""
+    tasks: Tiling
+    """Task i of sample t has the index t * len(tasks) + i; samples count from 0 here."""
+    bands: Tiling
+    """Each task goes through memory band by band, from top to bottom."""
+    blocks: Tiling
+    """Each band is checked, and sent to a BOSS, block by block."""
+    part: Span
+    """Indexes of the tasks of this shard."""
+    resumed: tuple[Span, ...] = ()
+    """Indexes of those that the journal already knows as done."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +51,8 @@ class Started:
     """Voxels of the tasks that are left."""
     untried: int = 0
     """Tasks that this run leaves alone, since only failed ones were asked for."""
+    pieces: Pieces | None = None
+    """None only in tests of what shows other facts."""
 
     @property
     def left(self) -> int:

@@ -13,6 +13,7 @@ from .errors import NdexError
 from .events import Listener, Note, Result
 from .job import Job
 from .notifications import notifications
+from .page import Page
 from .report import log, screen, write_result
 from .runner import run
 
@@ -25,12 +26,19 @@ def execute(job: Job, output: Path | None) -> int:
     show = screen(job.report.format)
     try:
         with _interruptible(show) as stop, notifications(job) as told:
-            result = run(job, (show, log, *told), stop)
+            result = run(job, (*_pages(job, output, show), show, log, *told), stop)
     except NdexError as error:
         _keep(Result(job.name, job.action, 2, error=str(error)), output)
         raise
     _keep(result, output)
     return result.exit_code
+
+
+def _pages(job: Job, output: Path | None, show: Listener) -> list[Listener]:
+    """Who writes report.html, before the closing lines are shown."""
+    if output is None or not job.report.html:
+        return []
+    return [Page(job, output / "report.html", say=show)]
 
 
 def _keep(result: Result, output: Path | None) -> None:

@@ -37,9 +37,17 @@ def _axes(box: Box) -> dict[str, list[int]]:
 
 def _micrometers(job: Job, plan: Plan) -> list[float] | None:
     """Size of the volume along x, y and z, when either end knows the size of a voxel."""
-    size, unit = plan.source.voxel_size, plan.source.voxel_unit
+    voxel = micrometers(job, plan.source.voxel_size, plan.source.voxel_unit)
+    return None if voxel is None else [round(n * side, 6) for n, side in zip(plan.box.size, voxel, strict=True)]
+
+
+def micrometers(
+    job: Job, size: tuple[float, float, float] | None, unit: str | None
+) -> tuple[float, float, float] | None:
+    """Size of a voxel along x, y and z: as its source knows it, else as the job says."""
     if size is None and job.resource is not None:
         size, unit = job.resource.voxel_size, job.resource.voxel_unit
     if size is None or unit is None:
         return None
-    return [round(n * voxel * _MICROMETRES[unit], 6) for n, voxel in zip(plan.box.size, size, strict=True)]
+    x, y, z = (side * _MICROMETRES[unit] for side in size)
+    return x, y, z

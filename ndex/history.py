@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from . import journal
 from .errors import JobError
+from .events import Pieces, TaskFailed
+from .geometry import Span, Tiling
 from .job import Job
 from .plans import Plan
 from .transfer import ends_of
@@ -75,3 +77,29 @@ def last_plan(job: Job, gone: Exception) -> Plan:
         if stored is not None and (plan := Plan.from_json(stored)).target == target:
             return replace(plan, shard=job.shard)
     raise JobError(f"{gone} And no journal of this job to this destination lies in {job.journal}.") from gone
+
+
+def pieces_of(plan: Plan, known: Collection[int]) -> Pieces:
+    """How a plan is cut, and which of its tasks are done, for those who show it."""
+    slabs = plan.slabs(plan.task(0)) if plan.total else plan.tiling
+    return Pieces(
+        volume=plan.volume,
+        tasks=plan.tiling,
+        bands=Tiling(plan.box, slabs.step, slabs.origin),
+        blocks=plan.blocks(plan.box),
+        part=plan.part,
+        resumed=tuple(_runs(sorted(known))),
+    )
+
+
+def _runs(indexes: Iterable[int]) -> Iterator[Span]:
+    """Indexes in order as runs without gaps."""
+    start = stop = None
+    for index in indexes:
+        if index != stop:
+            if start is not None and stop is not None:
+                yield Span(start, stop)
+            start = index
+        stop = index + 1
+    if start is not None and stop is not None:
+        yield Span(start, stop)

@@ -240,6 +240,8 @@ class Report:
     """How progress and results are shown."""
 
     format: Literal["text", "json"] = "text"
+    html: bool = True
+    """Write `report.html` into the output folder at the end of a run."""
 
 
 @dataclass(frozen=True, kw_only=True)

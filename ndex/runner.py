@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -16,11 +16,12 @@ from .embedded import bosses, reachable
 from .errors import JobError, Missing, NdexError, TransferError, Unreachable
 from .events import Event, Listener, Note, Result, Started, Stopping, TaskDone, TaskFailed
 from .forecast import forecast
-from .history import History, last_plan
+from .history import History, last_plan, pieces_of
 from .job import Job
 from .journal import Journal, records
 from .planner import make_plan
 from .plans import Plan
+from .repeat import as_yaml
 from .transfer import Ends, Outcome, close_ends, compare, ends_of, transfer
 from .volume import Describable, Described
 from .workers import outcomes
@@ -102,19 +103,29 @@ class _Run:
     def __post_init__(self) -> None:
         self.totals = Result(self.job.name, self.job.action, 0)
 
-    def begin(self, plan: Plan, created: Sequence[str], resumed: int, untried: int = 0) -> None:
-        """The plan stands."""
+    def begin(self, plan: Plan, created: Sequence[str], known: Collection[int], untried: int = 0) -> None:
+        """The plan stands; the tasks `known` are done."""
         label = ends_of(self.job).destination.label
         self.totals = replace(
             self.totals,
             source=plan.source.label,
             destination=label,
             tasks=len(plan),
-            resumed=resumed,
+            resumed=len(known),
             untried=untried,
         )
         self.emit(
-            Started(self.job.name, plan.source.label, label, tuple(created), len(plan), resumed, plan.voxels, untried)
+            Started(
+                name=self.job.name,
+                source=plan.source.label,
+                destination=label,
+                created=tuple(created),
+                tasks=len(plan),
+                resumed=len(known),
+                voxels=plan.voxels,
+                untried=untried,
+                pieces=pieces_of(plan, known),
+            )
         )
 
     def work_off(
@@ -192,9 +203,9 @@ def _transfer(run: _Run) -> Result:
         known = past.done()
         ends_of(job).destination.prepare(plan.volume)
         _hand_over_metadata(ends_of(job))
-        log.describe({"job": job.name, "plan": plan.to_json()})
+        log.describe({"job": job.name, "plan": plan.to_json(), "settings": as_yaml(job)})
         left, untried = past.left(known)
-        run.begin(plan, created, len(known), untried)
+        run.begin(plan, created, known, untried)
         result = run.work_off(plan, partial(transfer, job, plan), left, log.keep)
         complete = result.left + result.untried == 0 and past.complete()
         return _finish(run, plan, result) if complete else result
