@@ -9,7 +9,8 @@ NdexError
     |   |-- ServerError    a 500: tried again a few times only, it may be deterministic
     |   `-- Unreachable    nobody answers at all
     `-- PermanentError     will not pass by itself
-        `-- DamagedData    a file or an answer that is not what it claims to be
+        |-- DamagedData    a file or an answer that is not what it claims to be
+        `-- Differing      what is at the destination is not what belongs there
 
 Errors of other libraries are translated into these where they are first seen. The text of each is one or two
 sentences that name the key, the value and the remedy; it never holds a secret.
@@ -64,3 +65,7 @@ class PermanentError(TransferError):
 
 class DamagedData(PermanentError):
     """Bytes that are not what they claim to be."""
+
+
+class Differing(PermanentError):
+    """The destination does not hold what belongs there."""

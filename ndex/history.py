@@ -56,6 +56,13 @@ class History:
         """Whether all tasks of all shards are done, where those of this one are."""
         return len(self.plan) == self.plan.total or len(journal.records(self.folder)) == self.plan.total
 
+    def take_back(self, differing: Sequence[TaskFailed]) -> None:
+        """What differs at the destination is not done, whatever the journal said. Raises JobError while a run has it."""
+        if differing and self.folder.exists():
+            with journal.Journal(self.folder, self.job.shard) as log:
+                for task in differing:
+                    log.keep(task)
+
     def status(self) -> dict[str, object]:
         """What `action: status` shows."""
         tasks = ((self.plan.task(index), failure) for index, failure in self.failed().items())

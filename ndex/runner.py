@@ -137,7 +137,8 @@ class _Run:
     ) -> Result:
         """Give the tasks that are left to the workers, keep what comes back, and sum it up."""
         try:
-            for outcome in outcomes(self.job.parallel, plan.workers, work, self._until_stopped(left)):
+            ended = outcomes(self.job.parallel, plan.workers, work, self._until_stopped(left), self._is_over)
+            for outcome in ended:
                 if self.hopeless and isinstance(outcome, TaskFailed) and outcome.fatal:
                     continue  # it was not tried any more: it is left, not failed
                 keep(outcome)
@@ -160,6 +161,9 @@ class _Run:
             filled=tuple(sorted(self.filled)),
             error=self.halted,
         )
+
+    def _is_over(self) -> bool:
+        return self.stop.is_set() or self.halted is not None
 
     def _until_stopped(self, items: Iterable[T]) -> Iterator[T]:
         for item in items:
@@ -258,8 +262,13 @@ def _verify(run: _Run) -> Result:
         run.emit(Note(f"The source cannot be read, so the checksums of the journal are compared. {gone}"))
         found = records(History(job, plan).folder)
         items = ((index, found[index].checksums if index in found else ()) for index in range(*plan.part))
-    run.begin(plan, (), 0)
-    return run.work_off(plan, partial(compare, job, plan), items)
+    run.begin(plan, (), ())
+    result = run.work_off(plan, partial(compare, job, plan), items)
+    try:
+        History(job, plan).take_back([task for task in result.failed if task.differs])
+    except JobError as busy:
+        run.emit(Note(f"The journal still counts as done what differs. {busy}"))
+    return result
 
 
 def _status(run: _Run) -> Result:

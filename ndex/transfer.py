@@ -15,7 +15,7 @@ import numpy as np
 
 from .checksum import checksum
 from .convert import Voxels, convert_voxels, is_empty
-from .errors import JobError, NdexError, PermanentError, TransientError
+from .errors import Differing, JobError, NdexError, PermanentError, TransientError
 from .events import TaskDone, TaskFailed
 from .geometry import Box
 from .job import Job
@@ -75,8 +75,9 @@ def _outcome(task: Task, work: Callable[[Task], TaskDone]) -> Outcome:
     try:
         return work(task)
     except NdexError as error:
-        fatal, transient = isinstance(error, JobError), isinstance(error, TransientError)
-        return TaskFailed(task.index, task.box, task.t, str(error), fatal=fatal, transient=transient)
+        fatal, transient, differs = (isinstance(error, of) for of in (JobError, TransientError, Differing))
+        reason = str(error)
+        return TaskFailed(task.index, task.box, task.t, reason, fatal=fatal, transient=transient, differs=differs)
     except Exception as error:  # a bug in one task is reported as one, with its traceback; the others go on
         reason = f"unexpected {type(error).__name__}: {error}"
         return TaskFailed(task.index, task.box, task.t, reason, bug=traceback.format_exc())
@@ -174,7 +175,7 @@ def _differing(plan: Plan, task: Task, destination: Writable, checksums: tuple[i
 def _raise_if_differing(plan: Plan, task: Task, destination: Writable, checksums: tuple[int, ...]) -> None:
     differing = _differing(plan, task, destination, checksums)
     if differing:
-        raise PermanentError(
+        raise Differing(
             f"{len(differing)} of {len(checksums)} blocks at the destination differ from the source, the first at "
             f"{differing[0]}. If older data lies there: zeros do not overwrite it, unless empty=erase."
         )

@@ -255,7 +255,9 @@ def test_verify_works_from_the_journal_alone(job: Callable[..., Job], places: di
     assert "checksums of the journal" in notes[0].text
     places["b"].array[50, 3, 3] ^= 1
     assert [task.index for task in run(job(action="verify")).failed] == [3]
-    assert run(job(action="status")).resumed == TASKS
+    assert run(job(action="status")).resumed == TASKS - 1
+    places["a"].gone = False
+    assert run(job()).done == 1
 
 
 def test_source_and_destination_must_differ(tmp_path: Path) -> None:
