@@ -91,6 +91,8 @@ class TaskFailed:
     """No other task can succeed either, for instance since the token was refused."""
     transient: bool = False
     """It may succeed when it is tried again."""
+    differs: bool = False
+    """The destination was read, and does not hold what belongs there."""
     bug: str | None = None
     """The traceback, when the failure was not one that ndex expects."""
 
