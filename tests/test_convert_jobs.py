@@ -113,7 +113,10 @@ def test_values_beyond_the_dtype_are_refused_unless_that_is_allowed(
         (["convert.window=[9,3]"], "convert.window=[9.0, 3.0]: the low value must be below the high one"),
         (["convert.window=[0,inf]"], "convert.window=[0.0, inf]: both must be finite"),
         (["convert.window=[0,nan]"], "convert.window=[0.0, nan]: both must be finite"),
-        (["convert.window=[0,9]", "convert.dtype=uint64", "resource.channel_type=annotation"], "convert.window=[0, 9] rescales intensities"),
+        (
+            ["convert.window=[0,9]", "convert.dtype=uint64", "resource.channel_type=annotation"],
+            "convert.window=[0, 9] rescales intensities",
+        ),
         (["convert.window=[0,9]", "resource.channel_type=annotation"], "convert.window=[0, 9] rescales intensities"),
         (["convert.dtype=uint32"], "resource.datatype"),
         (["resource.datatype=uint8"], "The data are uint16, but resource.datatype=uint8. Give convert.dtype=uint8"),

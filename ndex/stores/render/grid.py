@@ -48,10 +48,9 @@ class Grid:
         """Raises JobError for a scale that is no ratio, at which boxes cannot join."""
         ratio = Fraction(scale).limit_denominator(_DENOMINATOR)
         if float(ratio) != scale:
-            near = f"{float(ratio)!r}" if ratio else "0.001"
             raise JobError(
                 f"source.scale={scale!r} is no ratio of numbers up to {_DENOMINATOR}, so that images would not join. "
-                f"Use {near}."
+                f"Use {float(ratio)!r}."
             )
         return cls(scale, ratio.numerator, ratio.denominator)
 
