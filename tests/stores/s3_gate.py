@@ -73,8 +73,8 @@ class Gate(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.asked: list[Request] = []
-        self.script: defaultdict[tuple[str, str], list[Answer]] = defaultdict(list)
-        """By method and path, `/bucket/key`."""
+        self.script: defaultdict[tuple[str, str], list[Answer | None]] = defaultdict(list)
+        """By method and path, `/bucket/key`; None: pass on."""
 
     @property
     def url(self) -> str:

@@ -314,6 +314,28 @@ class TestFaults:
             store.read(BOX, 0)
         assert door.script[key] == [], "two attempts, as retry.attempts says, and none of boto3's own"
 
+    @pytest.mark.parametrize("compression", [None, "deflate"])
+    def test_what_may_pass_in_the_middle_of_a_plane_is_no_damage(
+        self, compression: str | None, prefix: str, door: Gate, tmp_path: Path
+    ) -> None:
+        plane = noise(400, 500)
+        put_stack(prefix, plane[None], tmp_path, compression=compression, rowsperstrip=9)
+        store = reading(prefix, door.url, missing="fill")
+        store.facts()
+        door.script["GET", f"/{BUCKET}/{prefix}/s_0000.tif"] = [None, Answer(503, "SlowDown")]
+        piece = store.read(Box.of((0, 500), (0, 400), (0, 1)), 0)
+        assert piece.filled == ()
+        np.testing.assert_array_equal(piece.array[0], plane)
+
+    def test_an_object_that_is_replaced_while_it_is_read(self, prefix: str) -> None:
+        put(prefix, {"plane": bytes(1 << 20)})
+        place = place_at(f"s3://{BUCKET}/{prefix}", "key", Access(endpoint_url=s3_server.endpoint()))
+        with place.open("plane") as file:
+            assert file.read(10) == bytes(10)
+            put(prefix, {"plane": b"\1" * (1 << 20)})
+            with pytest.raises(TransientError, match="plane has changed while it was read"):
+                file.read()
+
     @pytest.mark.parametrize(
         ("answer", "words"),
         [
