@@ -57,7 +57,7 @@ class History:
         return len(self.plan) == self.plan.total or len(journal.records(self.folder)) == self.plan.total
 
     def take_back(self, differing: Sequence[TaskFailed]) -> None:
-        """What differs at the destination is not done, whatever the journal said. Raises JobError while a run has it."""
+        """What differs at the destination is not done, whatever was said. Raises JobError while a run goes on."""
         if differing and self.folder.exists():
             with journal.Journal(self.folder, self.job.shard) as log:
                 for task in differing:

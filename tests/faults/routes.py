@@ -11,6 +11,8 @@ import tifffile
 from proxy import Proxy
 
 from ndex import run
+from ndex.boss.client import BossClient
+from ndex.geometry import Box
 from ndex.job import Boss, End, Job, Parallel, Resource, Retry
 from ndex.server.process import TOKEN_ENV
 from ndex.stores import boss, images
@@ -58,9 +60,25 @@ class Route:
         for z, plane in enumerate(self.volume):
             tifffile.imwrite(folder / f"p_{z:04d}.tif", plane)
 
+    def stored(self, channel: str = "em") -> np.ndarray:
+        """What the BOSS holds; zeros where it holds nothing."""
+        job = self.upload(channel)
+        client = BossClient.connect(job.boss, job.retry)
+        try:
+            found = client.channel(self.folder.name, "run", channel)
+            box = Box.of((0, SIDE), (0, SIDE), (0, len(self.volume)))
+            return np.zeros_like(self.volume) if found is None else client.get_cutout(found, 0, box)
+        finally:
+            client.close()
+
+    def planes(self, out: str = "out") -> dict[int, np.ndarray]:
+        """What was downloaded, by z; files with other names are none of it."""
+        return {int(path.stem[2:]): tifffile.imread(path) for path in (self.folder / out).glob("p_*.tif")}
+
     def back(self, out: str = "out") -> np.ndarray:
-        """What was downloaded; files with other names are none of it."""
-        return np.stack([tifffile.imread(path) for path in sorted((self.folder / out).glob("p_*.tif"))])
+        """All that was downloaded, in the order of z."""
+        planes = self.planes(out)
+        return np.stack([planes[z] for z in sorted(planes)])
 
 
 def noise(tasks: int, dtype: str = "uint8", seed: int = 1) -> np.ndarray:

@@ -140,7 +140,8 @@ class ImageDestination:
         return Piece(out)
 
     def finish(self, volume: Volume, say: Say, pause: Pause) -> tuple[str, ...]:
-        """Each plane is complete by itself."""
+        """Each plane is complete by itself; what killed workers have left of others goes."""
+        self._folder.sweep(volume.stamp)
         return ()
 
     def holds(self, box: Box, t: int) -> bool:
