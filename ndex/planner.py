@@ -118,8 +118,8 @@ def _cuts(job: Job, source: Facts, layout: Layout, itemsize: int, box: Box, offs
 
 
 def _on_tiles(size: int, block: int, tile: int) -> int:
-    """`size`, which is whole blocks, made whole tiles as well, so that none is decoded for two tasks; unless they are so
-    small that it costs little, or only very large sizes are both."""
+    """`size`, which is whole blocks, made whole tiles as well, so that none is decoded for two tasks; unless they are
+    so small that it costs little, or only very large sizes are both."""
     both = lcm(block, tile)
     return -(-size // both) * both if 4 * tile >= block and both <= WIDEST else size
 
