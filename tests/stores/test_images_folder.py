@@ -189,5 +189,7 @@ class TestRefusedSources:
             reading(tmp_path).facts()
         with pytest.raises(JobError, match="is a file, not a folder"):
             reading(tmp_path / "a.tif").facts()
-        with pytest.raises(JobError, match=r"source\.path=ftp://host/key: must be a local folder or s3://bucket/prefix"):
+        with pytest.raises(
+            JobError, match=r"source\.path=ftp://host/key: must be a local folder or s3://bucket/prefix"
+        ):
             open_source(job_of(Source(path="ftp://host/key")))
