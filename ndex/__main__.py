@@ -37,18 +37,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = run_command(arguments)
     except KeyboardInterrupt:
         code = INTERRUPTED
-    if code == INTERRUPTED and argv is None:
-        _leave_threads_behind()
+    if code and argv is None:
+        _leave_threads_behind(code)
     return code
 
 
-def _leave_threads_behind() -> None:
-    """Ends the process if threads are still at work after an interrupt: Python would wait for them, and a request that
-    nobody answers takes its time."""
+def _leave_threads_behind(code: int) -> None:
+    """Ends the process if threads are still at work after an interrupt or a bug: Python would wait for them, and a
+    request that nobody answers takes its time. Child processes, of a launcher perhaps, end with it."""
     if threading.active_count() > 1:
+        import multiprocessing  # not for every start
+
+        for child in multiprocessing.active_children():
+            child.kill()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(INTERRUPTED)
+        os._exit(code)
 
 
 @contextmanager
