@@ -18,7 +18,6 @@ from .hierarchy import Hierarchy, levels_for
 from .places import check_name
 from .records import Channel, Collection, CoordinateFrame, Experiment
 
-
 FARTHEST = 2**31 - 1
 """Where a coordinate frame may end (boss-api 4.4)."""
 
