@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ..errors import DamagedData, JobError, Missing, PermanentError
+from ..errors import DamagedData, JobError, Missing, PermanentError, TransientError
 from .draft import LocalDraft, is_abandoned
 from .faults import translated
 from .place import Page
@@ -78,9 +78,14 @@ class Folder:
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
-        """A file of the folder, to read; errors while it is open are translated as well."""
-        with translated(str(self.path / name)), open(self.path / name, "rb") as file:
+        """A file of the folder, to read; errors while it is open are translated as well. Raises TransientError when
+        something wrote to it in the meantime."""
+        path = self.path / name
+        with translated(str(path)), open(path, "rb") as file:
+            before = _state(file)
             yield file
+            if _state(file) != before:
+                raise TransientError(f"{path} changed while it was read.")
 
     def fetch(self, name: str, limit: int) -> bytes:
         with self.open(name) as file:
@@ -134,6 +139,12 @@ class Folder:
 
     def close(self) -> None:
         """Nothing is kept open."""
+
+
+def _state(file: IO[bytes]) -> tuple[int, int]:
+    """What changes with every write: size and time."""
+    found = os.fstat(file.fileno())
+    return found.st_size, found.st_mtime_ns
 
 
 @contextmanager

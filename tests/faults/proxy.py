@@ -136,8 +136,12 @@ class Proxy:
                 hang_up(connection)
             self._open.clear()
 
-    def close(self) -> None:
+    def release(self) -> None:
+        """End all stalls, those to come as well."""
         self._released.set()
+
+    def close(self) -> None:
+        self.release()
         self.go_away()
 
     def draw(self, request: Exchange) -> tuple[Exchange, Fault | None]:

@@ -52,7 +52,7 @@ class Route:
 
     def download(self, out: str = "out", **changes: object) -> Job:
         target = images.Destination(path=str(self.folder / out), pattern="p_%04d.tif")
-        return self.job(boss.Source(), target, **changes)  # type: ignore[arg-type]
+        return self.job(**{"source": boss.Source(), "destination": target, **changes})  # type: ignore[arg-type]
 
     def write_planes(self) -> None:
         folder = self.folder / "in"
