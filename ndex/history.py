@@ -68,7 +68,9 @@ class History:
         tasks = ((self.plan.task(index), failure) for index, failure in self.failed().items())
         failed = [{"task": task.index, "box": task.box, "t": task.t, **asdict(failure)} for task, failure in tasks]
         shards = [asdict(state) for state in journal.states(self.folder)]
-        return {"journal": str(self.folder), "failed": failed, "shards": shards}
+        job = journal.job_file(self.folder)
+        kept = str(job) if job.exists() else None
+        return {"journal": str(self.folder), "job": kept, "failed": failed, "shards": shards}
 
     def _holds(self, index: int) -> bool:
         task = self.plan.task(index)

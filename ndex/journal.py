@@ -123,6 +123,13 @@ class Journal:
             self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
             self._db.commit()
 
+    def keep_job(self, text: str) -> None:
+        """Keep the job file that repeats the run, beside the journal. Raises JobError when that cannot be."""
+        path, partial = job_file(self.path.parent), self.path.with_suffix(".partial")
+        with _translated(self.path, JobError):
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(path)
+
     def keep(self, outcome: TaskDone | TaskFailed) -> None:
         """Write down how a task ended. One that is done must be durable at the destination already.
 
@@ -161,6 +168,11 @@ def _translated(path: Path, kind: type[NdexError]) -> Iterator[None]:
 def folder_of(journals: Path, name: str, stamp: str) -> Path:
     """Where the journal files of a job lie."""
     return journals / f"{name}-{stamp}"
+
+
+def job_file(folder: Path) -> Path:
+    """The job of a journal as it was last run."""
+    return folder / "job.yaml"
 
 
 def folders(journals: Path, name: str) -> list[Path]:

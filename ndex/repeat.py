@@ -20,9 +20,11 @@ def values_of(job: Job) -> dict[str, Any]:
     for place in (values, values["source"], values["destination"]):
         if place.get("boss") and place["boss"]["root"]:
             place["boss"]["host"] = None  # of the embedded server, which has another address each time
+        if place.get("resource"):
+            place["resource"]["channels_file"] = None  # this is the job of one of them
     return values
 
 
 def as_yaml(job: Job) -> str:
     """The text of the job file."""
-    return yaml.safe_dump(values_of(job), sort_keys=False)
+    return f"# The job {job.name}, with every key as it was.\n{yaml.safe_dump(values_of(job), sort_keys=False)}"

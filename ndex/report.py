@@ -112,7 +112,7 @@ class JsonLines:
         self._out = out
 
     def __call__(self, event: Event) -> None:
-        print(json.dumps({"event": type(event).__name__, **plain(event)}), file=self._out, flush=True)
+        print(json.dumps({"event": type(event).__name__, **facts_of(event)}), file=self._out, flush=True)
 
 
 def log(event: Event) -> None:
@@ -149,8 +149,14 @@ def lines_of(result: Result) -> list[str]:
 def write_result(result: Result, path: Path) -> None:
     """result.json, complete or not there at all."""
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(plain(result), indent=2) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(facts_of(result), indent=2) + "\n", encoding="utf-8")
     partial.replace(path)
+
+
+def facts_of(event: Event) -> dict[str, Any]:
+    """An event as JSON values, as README.md describes them under *For scripts*."""
+    facts: dict[str, Any] = plain(event)
+    return facts | {"left": event.left} if isinstance(event, Started | Result) else facts
 
 
 def plain(value: Any) -> Any:

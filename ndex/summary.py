@@ -108,6 +108,8 @@ def status_lines(result: Result) -> list[str]:
     for shard in facts["shards"]:
         seen = "never" if shard["last_seen"] is None else _moment(shard["last_seen"])
         lines.append(f"  {shard['name']}: {shard['done']} done, {shard['failed']} failed, last seen {seen}")
+    if facts["job"]:
+        lines.append(f"  the job as it was last run, to be repeated as jobs/NAME.yaml: {facts['job']}")
     return lines
 
 

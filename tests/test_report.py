@@ -2,11 +2,16 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
-from ndex.events import Note, Result, Started, Stopping, TaskDone, TaskFailed
-from ndex.geometry import Box
-from ndex.report import EVERY, Bar, JsonLines, Lines, screen, write_result
+import numpy as np
+
+from ndex.events import Event, Note, Pieces, Result, Started, Stopping, TaskDone, TaskFailed
+from ndex.geometry import ORIGIN, Box, Span, Tiling, Vec
+from ndex.report import EVERY, Bar, JsonLines, Lines, facts_of, screen, write_result
+from ndex.volume import Volume
 
 BOX = Box.of((0, 10), (0, 20), (0, 16))
 STARTED = Started("em", "planes in a", "lab/run7/em", ("channel em",), tasks=4, resumed=1, voxels=12800)
@@ -94,3 +99,43 @@ def test_result_json_holds_everything(tmp_path: Path) -> None:
     result = json.loads((tmp_path / "result.json").read_text())
     assert (result["exit_code"], result["done"], result["failed"][0]["reason"]) == (1, 1, "em_0017.tif is cut short")
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+EVENTS: dict[type, set[str]] = {
+    Note: {"text"},
+    Started: {"name", "source", "destination", "created", "tasks", "resumed", "untried", "left", "voxels", "pieces"},
+    TaskDone: {"index", "box", "t", "nbytes", "checksums", "empty", "filled", "verified", "repaired"},
+    TaskFailed: {"index", "box", "t", "reason", "fatal", "transient", "bug", "differs"},
+    Stopping: {"reason"},
+    Result: {
+        *("name", "action", "exit_code", "source", "destination", "tasks", "done", "resumed", "untried", "left"),
+        *("failed", "voxels", "nbytes", "empty", "filled", "verified", "repaired", "seconds", "error", "links"),
+        *("journal", "details"),
+    },
+}
+"""What scripts rely on: keys may be added here, none may go."""
+
+
+def test_the_keys_of_events_are_those_that_the_readme_describes() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    for event in (Note("so"), STARTED, DONE, FAILED, Stopping("so"), RESULT):
+        keys = EVENTS[type(event)]
+        assert set(facts_of(event)) == keys
+        (row,) = [line for line in readme.splitlines() if line.startswith(f"| `{type(event).__name__}` |")]
+        assert [key for key in sorted(keys) if f"`{key}`" not in row] == []
+    assert set(EVENTS) == set(get_args(Event))
+
+
+def test_a_started_event_tells_how_the_volume_is_cut() -> None:
+    tiling = Tiling(BOX, Vec(8, 8, 16))
+    volume = Volume(BOX, np.dtype("uint8"), Span(0, 1), False, ORIGIN, "stamp", Vec(8, 8, 16))
+    pieces = facts_of(replace(STARTED, pieces=Pieces(volume, tiling, tiling, tiling, Span(0, 6), (Span(0, 2),))))[
+        "pieces"
+    ]
+    assert json.loads(json.dumps(pieces)) == pieces
+    assert (pieces["volume"]["dtype"], pieces["resumed"]) == ("uint8", [[0, 2]])
+    assert pieces["blocks"] == {
+        "box": {"x": [0, 10], "y": [0, 20], "z": [0, 16]},
+        "step": [8, 8, 16],
+        "origin": [0, 0, 0],
+    }

@@ -390,7 +390,7 @@ def test_status_lists_failures_without_either_end(job: Callable[..., Job], place
     assert "memory:a does not exist" in notes[0].text
     first, *lines = lines_of(result)
     assert first == "job: 20 of 50 tasks done, 30 left, 30 of them failed (retry.only_failed=true takes just those)"
-    assert len(lines) == 20 + 1 + 1
+    assert len(lines) == 20 + 1 + 1 + 1
     assert lines[0].startswith("  failed 20")
     assert lines[0].endswith(", x 0:8, y 0:8, z 160:176: no space left")
     assert lines[20] == "  and 10 more; report.format=json lists them all"
