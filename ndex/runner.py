@@ -210,6 +210,7 @@ def _transfer(run: _Run) -> Result:
         log.describe({"job": job.name, "plan": plan.to_json()})
         log.keep_job(as_yaml(job))
         left, untried = past.left(known)
+        run.totals = replace(run.totals, journal=str(past.folder))
         run.begin(plan, created, known, untried)
         result = run.work_off(plan, partial(transfer, job, plan), left, log.keep)
         complete = result.left + result.untried == 0 and past.complete()

@@ -10,8 +10,9 @@ import pytest
 import ndex
 from ndex.errors import JobError
 from ndex.job import Job
-from ndex.migrate import migrated
+from ndex.migrate import expand_stacks, migrated, ndpull, ndpush
 from ndex.migrate.__main__ import main
+from ndex.migrate.options import Options
 
 PULL = "--collection kharris15 --experiment apical --channel em"
 FULL = f"{PULL} --x 4096 4608 --y 4608 5120 --z 90 100"
@@ -245,3 +246,13 @@ def here(value: object, key: str, folder: Path) -> object:
     if key.endswith(".path") and isinstance(value, str) and "://" not in value:
         return str(folder / value)
     return value
+
+
+@pytest.mark.parametrize(
+    "options", [ndpull.options(), ndpush.options(), expand_stacks.options()], ids=lambda it: it.prog
+)
+def test_the_readme_maps_every_option(options: Options) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("## From the first ndex")[2].partition("\n## ")[0]
+    names = [option for action in options._actions for option in action.option_strings or [action.dest]]
+    assert [name for name in names if f"`{name}`" not in section] == []

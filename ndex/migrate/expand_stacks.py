@@ -11,12 +11,7 @@ from .options import Options
 
 def draft(arguments: Sequence[str]) -> Draft:
     """The job of a command line. Raises JobError where expand_stacks would have refused it."""
-    options = Options("expand_stacks")
-    options.add_argument("tiffstack")
-    options.add_argument("outpath", nargs="?")
-    options.text("datatype")
-    options.flag("split_RGB")
-    given = options.read(arguments)
+    given = options().read(arguments)
     job = Draft(choices={"source": "stack", "destination": "images"})
     stack = PurePath(given.tiffstack)
     folder = PurePath(given.outpath or stack.with_suffix("")).as_posix()
@@ -31,3 +26,13 @@ def draft(arguments: Sequence[str]) -> Draft:
         job.set("convert.dtype", given.datatype)
         job.set("convert.lossy", True, "as expand_stacks did; false: refuse a cast that could lose values")
     return job
+
+
+def options() -> Options:
+    """What it took."""
+    taken = Options("expand_stacks")
+    taken.add_argument("tiffstack")
+    taken.add_argument("outpath", nargs="?")
+    taken.text("datatype")
+    taken.flag("split_RGB")
+    return taken

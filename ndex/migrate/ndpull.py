@@ -13,7 +13,7 @@ from .options import Options
 
 def draft(arguments: Sequence[str]) -> Draft:
     """The job of a command line. Raises JobError where ndpull would have refused it."""
-    given = _options().read(arguments)
+    given = options().read(arguments)
     job = Draft()
     job.reach(given.url, given.config_file)
     if given.token is not None:
@@ -34,14 +34,15 @@ def draft(arguments: Sequence[str]) -> Draft:
     return job
 
 
-def _options() -> Options:
-    options = Options("ndpull")
-    options.text("config_file", "token", "url", "collection", "experiment", "channel")
-    options.pair("x", "y", "z")
-    options.whole("res", "threads")
-    options.text("outdir", "stack_filename", "force_datatype")
-    options.flag("full_extent", "print_metadata", "iso")
-    return options
+def options() -> Options:
+    """What it took."""
+    taken = Options("ndpull")
+    taken.text("config_file", "token", "url", "collection", "experiment", "channel")
+    taken.pair("x", "y", "z")
+    taken.whole("res", "threads")
+    taken.text("outdir", "stack_filename", "force_datatype")
+    taken.flag("full_extent", "print_metadata", "iso")
+    return taken
 
 
 def _extent(job: Draft, given: Namespace) -> None:

@@ -16,7 +16,7 @@ Pair = list[int]
 
 def draft(arguments: Sequence[str]) -> Draft:
     """The job of a command line. Raises JobError where ndpush would have refused it."""
-    given = _options().read(arguments)
+    given = options().read(arguments)
     job = Draft()
     job.reach(None, given.boss_config_file or "neurodata.cfg")
     if given.create_resources:
@@ -30,22 +30,23 @@ def draft(arguments: Sequence[str]) -> Draft:
     return job
 
 
-def _options() -> Options:
-    options = Options("ndpush")
-    options.add_argument("--datasource", choices=["local", "s3", "render"], default="local")
-    options.text("base_path", "base_filename", "extension", "s3_bucket_name", "aws_profile")
-    options.text("collection", "experiment", "channel", "channels_list_file", "source_channel")
-    options.add_argument("--voxel_size", type=float, nargs=3)
-    options.text("voxel_unit", "datatype", "boss_config_file", "slack_token_file", "slack_usr")
-    options.whole("res", "z_step")
-    options.pair("x_extent", "y_extent", "z_extent", "z_range", "limit_x", "limit_y", "limit_z")
-    options.pair("coord_frame_x_extent", "coord_frame_y_extent", "coord_frame_z_extent")
-    options.add_argument("--forced_offsets", type=int, nargs=3)
-    options.flag("offset_extents", "create_resources", "warn_missing_files")
-    options.text("render_owner", "render_project", "render_stack", "render_channel", "render_baseURL")
-    options.add_argument("--render_scale", type=float)
-    options.add_argument("--render_window", type=int, nargs=2)
-    return options
+def options() -> Options:
+    """What it took."""
+    taken = Options("ndpush")
+    taken.add_argument("--datasource", choices=["local", "s3", "render"], default="local")
+    taken.text("base_path", "base_filename", "extension", "s3_bucket_name", "aws_profile")
+    taken.text("collection", "experiment", "channel", "channels_list_file", "source_channel")
+    taken.add_argument("--voxel_size", type=float, nargs=3)
+    taken.text("voxel_unit", "datatype", "boss_config_file", "slack_token_file", "slack_usr")
+    taken.whole("res", "z_step")
+    taken.pair("x_extent", "y_extent", "z_extent", "z_range", "limit_x", "limit_y", "limit_z")
+    taken.pair("coord_frame_x_extent", "coord_frame_y_extent", "coord_frame_z_extent")
+    taken.add_argument("--forced_offsets", type=int, nargs=3)
+    taken.flag("offset_extents", "create_resources", "warn_missing_files")
+    taken.text("render_owner", "render_project", "render_stack", "render_channel", "render_baseURL")
+    taken.add_argument("--render_scale", type=float)
+    taken.add_argument("--render_window", type=int, nargs=2)
+    return taken
 
 
 def _source(job: Draft, given: Namespace) -> None:
