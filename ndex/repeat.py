@@ -27,4 +27,5 @@ def values_of(job: Job) -> dict[str, Any]:
 
 def as_yaml(job: Job) -> str:
     """The text of the job file."""
-    return f"# The job {job.name}, with every key as it was.\n{yaml.safe_dump(values_of(job), sort_keys=False)}"
+    text = yaml.safe_dump(values_of(job), sort_keys=False, default_flow_style=None, width=120)
+    return f"# The job {job.name}, with every key as it was.\n{text}"

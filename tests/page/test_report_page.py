@@ -1,4 +1,4 @@
-"""report.html in a real browser: it opens from a file, without network or complaints, and its pictures show the data."""
+"""report.html in a real browser: opens from a file without network or complaints, and its pictures show the data."""
 
 from __future__ import annotations
 
