@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from . import __version__
 
@@ -48,8 +48,10 @@ def _leave_threads_behind(code: int) -> None:
     if threading.active_count() > 1:
         import multiprocessing  # not for every start
 
-        for child in multiprocessing.active_children():
-            child.kill()
+        for child in multiprocessing.active_children():  # those of loky have no kill(), and ignore SIGTERM
+            if child.pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(child.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -22,7 +22,20 @@ from .errors import NdexError
 from .explain import explain, refuse_options
 from .job_file import refuse_secrets
 from .jobs import CONF, GROUP, safe_name
-from .multirun import INTERRUPTED, Follow, Outcome, outcomes, own_overrides, table, task_overrides, worst
+from .multirun import (
+    INTERRUPTED,
+    Follow,
+    Outcome,
+    launched,
+    leave_signals_to_the_parent,
+    outcomes,
+    own_overrides,
+    stoppable,
+    stopped,
+    table,
+    task_overrides,
+    worst,
+)
 from .outputs import log_file, sweep_folders, writes
 
 log = logging.getLogger("ndex")
@@ -33,7 +46,7 @@ def run_command(arguments: list[str]) -> int:
     try:
         refuse_options(arguments)
         refuse_secrets(arguments)
-        with _as_hydra_wants(with_channels(arguments)), sweep_folders():
+        with _as_hydra_wants(with_channels(arguments)), sweep_folders(), stoppable():
             hydra.main(config_path=str(CONF), config_name="config", **VERSION_BASE)(run_composed)()
             return _closing()
     except SystemExit as error:
@@ -59,12 +72,16 @@ def run_composed(cfg: DictConfig) -> Outcome:
     overrides = own_overrides(sweep, task_overrides(settings)) if sweep else ""
     output = Path(settings.runtime.output_dir) if writes(cfg.action) else None
     started = time.monotonic()
+    if launched():
+        leave_signals_to_the_parent()
+    if sweep and stopped(sweep):
+        return Outcome(number, name, overrides, INTERRUPTED, 0.0)
     with log_file(output):
         code = _exit_code(cfg, name, output, f"{name} #{number} {overrides}".strip() if sweep else "")
     outcome = Outcome(number, name, overrides, code, time.monotonic() - started)
     if sweep:
         outcome.save(sweep)
-        if code == INTERRUPTED:
+        if code == INTERRUPTED and not launched():
             raise KeyboardInterrupt
     return outcome
 
@@ -101,7 +118,7 @@ def _closing() -> int:
     ended = outcomes(Follow.sweep)
     if len(ended) > 1:
         print(table(ended))
-    return worst([outcome.code for outcome in ended])
+    return worst([*(outcome.code for outcome in ended), *([INTERRUPTED] if stopped(Follow.sweep) else [])])
 
 
 def _say(text: str, label: str = "") -> None:
@@ -123,7 +140,9 @@ def _as_hydra_wants(arguments: list[str]) -> Iterator[None]:
     # Hydra 1.4 warns of every class that a configuration names; this one stands in our own conf/config.yaml.
     warnings.filterwarnings("ignore", r"[^\n]*_target_='ndex\.multirun\.", UserWarning)
     # Said when a second Ctrl-C breaks off what is under way, which is what was asked for.
-    warnings.filterwarnings("ignore", r"\d+ tasks which were still being processed by the workers", UserWarning)
+    warnings.filterwarnings(
+        "ignore", r"\d+ tasks (which were still being processed|have been successfully executed)", UserWarning
+    )
     Follow.sweep = Follow.outcome = None
     try:
         with hydra_to_itself():

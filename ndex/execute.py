@@ -7,10 +7,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
+from queue import SimpleQueue
 
 from .errors import NdexError
-from .events import Listener, Note, Result
+from .events import Event, Listener, Note, Result
 from .job import Job
 from .notifications import notifications
 from .page import Page
@@ -23,7 +23,7 @@ def execute(job: Job, output: Path | None) -> int:
 
     Raises NdexError when the job cannot work, before anything was transferred.
     """
-    show = screen(job.report.format)
+    show = _one_at_a_time(screen(job.report.format))
     try:
         with _interruptible(show) as stop, notifications(job) as told:
             result = run(job, (*_pages(job, output, show), show, log, *told), stop)
@@ -46,26 +46,50 @@ def _keep(result: Result, output: Path | None) -> None:
         write_result(result, output / "result.json")
 
 
+def _one_at_a_time(listener: Listener) -> Listener:
+    """Interruptions are shown by a thread of their own."""
+    turn = threading.Lock()
+
+    def tell(event: Event) -> None:
+        with turn:
+            listener(event)
+
+    return tell
+
+
 @contextmanager
 def _interruptible(show: Listener) -> Iterator[threading.Event]:
     """The first Ctrl-C or SIGTERM sets the event, the second ends the process.
 
-    Signals can be taken over in the main thread only; elsewhere they keep their meaning.
+    Signals can be taken over in the main thread only; elsewhere they keep their meaning. They come between any two
+    steps of it, where it may hold the very lock that setting an event or printing needs: a thread does both.
     """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
+    asked = False
+    answers: SimpleQueue[bool] = SimpleQueue()
 
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
+    def on_signal(*_: object) -> None:
+        nonlocal asked
+        if asked:
             raise KeyboardInterrupt
-        stop.set()
-        show(Note("Interrupted: tasks under way are finished. Once more to stop at once."))
+        asked = True
+        answers.put(True)
 
+    def answer() -> None:
+        if answers.get():
+            stop.set()
+            show(Note("Interrupted: tasks under way are finished. Once more to stop at once."))
+
+    thread = threading.Thread(target=answer, name="interrupts", daemon=True)
+    thread.start()
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        answers.put(False)
+        thread.join()

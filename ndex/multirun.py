@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import multiprocessing
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -70,6 +74,50 @@ def table(found: Sequence[Outcome]) -> str:
 def task_overrides(settings: Any) -> list[str]:
     """The overrides as given. Unresolved: one may take a value from the environment, which is not ours to show."""
     return [str(override) for override in OmegaConf.to_container(settings.overrides.task) or ()]
+
+
+def stopped(sweep: Path) -> bool:
+    """Whether no further job of the sweep is to begin."""
+    return (sweep / FOLDER / "stopped").exists()
+
+
+def launched() -> bool:
+    """Whether this is a process that a launcher has started as a child of the command."""
+    return multiprocessing.parent_process() is not None
+
+
+def leave_signals_to_the_parent() -> None:
+    """Between two jobs in a child of the command; it would lose the child, and the jobs that the others have begun."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Where a launcher runs jobs in child processes, the first Ctrl-C or SIGTERM lets them finish their tasks and
+    begins no other, the second ends them. Without such children it ends the command, as between two jobs."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked = False
+
+    def on_signal(number: int, _: object) -> None:
+        nonlocal asked
+        children = multiprocessing.active_children()
+        if asked or not children or Follow.sweep is None:
+            raise KeyboardInterrupt
+        asked = True
+        (Follow.sweep / FOLDER / "stopped").touch()
+        if number == signal.SIGTERM:  # Ctrl-C has reached them already
+            for child in children:
+                child.terminate()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Follow(Callback):  # type: ignore[misc, unused-ignore]

@@ -164,9 +164,11 @@ class _Feed(Generic[T]):
 
 
 def _begin_process(parent: int) -> None:
-    """In a worker process. Ctrl-C reaches every process of a terminal, and the parent decides what it means. What is
-    logged has nowhere to go from here, and without a handler Python would print it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """In a worker process. Ctrl-C reaches every process of a terminal, SIGTERM perhaps every one of a batch job, and
+    the parent decides what they mean. What is logged has nowhere to go from here, and without a handler Python would
+    print it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     logging.getLogger().addHandler(logging.NullHandler())
     if os.name == "posix":
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

@@ -84,12 +84,17 @@ def holding(root: Path, free: int) -> Iterator[Held]:
 class Command:
     """`python -m ndex` with events as JSON lines, in a process group of its own, as a shell starts it."""
 
-    def __init__(self, here: Path, *arguments: str, **environment: str) -> None:
+    def __init__(self, here: Path, *arguments: str) -> None:
         self.lines: list[str] = []
         self.process = subprocess.Popen(
             [sys.executable, "-m", "ndex", "report.format=json", *arguments],
             cwd=here,
-            env={**os.environ, "PYTHONPATH": str(Path(ndex.__file__).parents[1]), "NDEX_TEST_HELD": TOKEN, **environment},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(Path(ndex.__file__).parents[1]),
+                "NDEX_TEST_HELD": TOKEN,
+                **environment,
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -8,6 +8,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+GLANCE = 1.0
+"""Seconds after which a wait is begun anew: a signal that comes in the moment before one begins is seen only after."""
+
 
 def for_each(work: Callable[[T], None], items: Iterable[T], at_once: int) -> None:
     """Do `work` for every item, `at_once` of them at a time. After an error no further item is begun.
@@ -27,7 +30,9 @@ def for_each(work: Callable[[T], None], items: Iterable[T], at_once: int) -> Non
 
     pool = ThreadPoolExecutor(at_once)
     try:
-        wait([pool.submit(attempt, item) for item in items])
+        under_way = {pool.submit(attempt, item) for item in items}
+        while under_way:
+            under_way = wait(under_way, GLANCE).not_done
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def serve(server: Server, app: App, *, until_eof: bool) -> int:
     print(server.url, flush=True)
     if until_eof:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # a batch system may send them to all; the parent finishes its tasks
         threading.Thread(target=stop_at_eof, args=(server,), daemon=True).start()
     try:
         server.serve_forever(poll_interval=STOP_SECONDS)
