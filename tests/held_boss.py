@@ -93,7 +93,6 @@ class Command:
                 **os.environ,
                 "PYTHONPATH": str(Path(ndex.__file__).parents[1]),
                 "NDEX_TEST_HELD": TOKEN,
-                **environment,
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -23,12 +23,8 @@ FREE = 3
 """Tasks that are done before the others are held back."""
 VOXELS = np.random.default_rng(4).integers(1, 255, (TASKS * 16, 5, 6), np.uint8)
 WORKERS = {"serial": 1, "threads": 2, "processes": 2}
-CASES = [
-    ("serial", signal.SIGTERM),
-    ("threads", signal.SIGINT),
-    ("processes", signal.SIGINT),
-    ("processes", signal.SIGTERM),
-]
+INT, TERM = signal.SIGINT, signal.SIGTERM
+CASES = [("serial", TERM), ("threads", INT), ("processes", INT), ("processes", TERM)]
 
 
 @pytest.fixture
