@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from .boss.places import check_name
+from .boss.places import is_name
 from .composing import HYDRA_ERRORS, channels_file, composed, rewrite
 from .errors import JobError, Missing
 
@@ -45,11 +45,16 @@ def read_names(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not a text file"
         raise JobError(f"resource.channels_file={path} cannot be read: {reason}") from None
-    names = [name for line in text.splitlines() if (name := line.partition("#")[0].strip())]
+    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
+    names = [name for name in lines if name]
     if not names:
         raise JobError(f"resource.channels_file={path} names no channel; it holds one a line")
-    for name in names:
-        check_name(name, f"resource.channels_file={path}:")
+    for number, name in enumerate(lines, 1):
+        if name and not is_name(name):  # not repeated: the file may be another one than was meant
+            raise JobError(
+                f"resource.channels_file={path}, line {number}: a channel's name consists of 1 to 255 of the "
+                "characters A-Z, a-z, 0-9, '_' and '-'"
+            )
         if names.count(name) > 1:
             raise JobError(f"resource.channels_file={path} names the channel {name} twice")
     return names

@@ -20,7 +20,6 @@ from .channels import with_channels
 from .composing import HYDRA_ERRORS, VERSION_BASE, hydra_to_itself, rewrite
 from .errors import NdexError
 from .explain import explain, refuse_options
-from .job_file import refuse_secrets
 from .jobs import CONF, GROUP, safe_name
 from .multirun import (
     INTERRUPTED,
@@ -37,6 +36,7 @@ from .multirun import (
     worst,
 )
 from .outputs import log_file, sweep_folders, writes
+from .refusals import refuse_secrets
 
 log = logging.getLogger("ndex")
 

@@ -15,8 +15,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from .errors import JobError
 from .explain import explain
-from .job_file import INSISTING, NAMES, refuse_secrets
+from .job_file import INSISTING, NAMES
 from .jobs import CONF, GROUP, GROUPS, safe_name
+from .refusals import no_secret_variables, refuse_secrets
 
 if TYPE_CHECKING:
     from .job import Job
@@ -74,7 +75,8 @@ def hydra_to_itself() -> Iterator[None]:
     other = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
-        yield
+        with no_secret_variables():
+            yield
     finally:
         GlobalHydra.instance().hydra = other
 

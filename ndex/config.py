@@ -14,7 +14,8 @@ from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseExce
 from .ends import ROLES, absolute, check_ends, complete, names_to_describe, settings_class
 from .errors import JobError
 from .job import Described, End, Job, Resource
-from .job_file import INSISTING, MISSING, refuse_code_and_secrets, replaced
+from .job_file import INSISTING, MISSING, replaced
+from .refusals import no_secret_variables, refuse_code_and_secrets
 from .validation import check, marked_missing
 
 T = TypeVar("T")
@@ -62,7 +63,8 @@ def _only_described(values: dict[str, Any], resource: object, ends: dict[str, En
 def _plain(cfg: DictConfig) -> dict[str, Any]:
     """The configuration as plain values with all interpolations resolved; what is missing is still `???`."""
     try:
-        return _container(cfg, resolve=True)
+        with no_secret_variables():
+            return _container(cfg, resolve=True)
     except InterpolationToMissingValueError:
         _refuse([], list(marked_missing(_container(cfg, resolve=False))))
         raise

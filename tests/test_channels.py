@@ -95,8 +95,8 @@ def test_a_job_file_may_name_the_file(here: Path, capsys: pytest.CaptureFixture[
     [
         ("", "names no channel"),
         ("# nothing\n\n", "names no channel"),
-        ("a\nb c\n", "'b c': names consist of"),
-        ("a\nb,c\n", "'b,c': names consist of"),
+        ("a\nb c\n", "line 2: a channel's name consists of"),
+        ("a\n#\nb,c\n", "line 3: a channel's name consists of"),
         ("a\nb\na\n", "names the channel a twice"),
     ],
 )

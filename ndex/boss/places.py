@@ -17,12 +17,17 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
 
+def is_name(text: str) -> bool:
+    """Whether it can be the name of a collection, experiment, channel or frame."""
+    return _NAME.fullmatch(text) is not None
+
+
 def check_name(name: str, kind: str) -> str:
     """The name of a collection, experiment, channel or frame, if it can be one; else raises JobError.
 
     A BOSS cuts names at characters it does not know and creates what is left of them (boss-api 1.2).
     """
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise JobError(
             f"{kind} {name!r}: names consist of 1 to 255 of the characters A-Z, a-z, 0-9, '_' and '-'. "
             "Anything else would be cut off by the BOSS."

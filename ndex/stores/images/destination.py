@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -50,7 +51,7 @@ class ImageDestination:
         channel = job.resource.channel if job.resource else None
         below, self._pattern = _parsed(settings.pattern, channel)
         path = with_channel(settings.path, channel, "destination.path")
-        self._folder = place_at(path, "destination.path", settings.access).below(below)
+        self._folder = _inside(place_at(path, "destination.path", settings.access), below)
         names = str(self._pattern or f"{_prefix(job)}_x*_y*_z{{z}}.tif")
         self._is_png = names.lower().endswith(".png")
         self._volume: Volume | None = None
@@ -248,6 +249,14 @@ def _prefix(job: Job) -> str:
     resource = job.resource
     names = (resource.collection, resource.experiment, resource.channel) if resource else (job.name,)
     return re.sub(r"[^\w.+-]", "_", "_".join(names)).lstrip(".")
+
+
+def _inside(root: Place, below: str) -> Place:
+    """A folder in the destination. Raises JobError for one that is a link to elsewhere."""
+    folder = root.below(below)
+    if not (root.is_remote or Path(folder.resolved()).is_relative_to(root.resolved())):
+        raise JobError(f"destination.pattern: {folder} is a link that leads out of {root}. Name where in the path.")
+    return folder
 
 
 def _foreign(name: str) -> str:

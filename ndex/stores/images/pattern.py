@@ -109,10 +109,15 @@ class Pattern:
 
 
 def with_channel(text: str, channel: str | None, key: str) -> str:
-    """`text` with the name of the channel in the place of `{channel}` and `<ch>`."""
-    if channel is None and ("{channel}" in text or "<ch>" in text):
+    """`text` with the name of the channel in the place of `{channel}` and `<ch>`. Raises JobError for one that would
+    lead to another folder."""
+    if "{channel}" not in text and "<ch>" not in text:
+        return text
+    if channel is None:
         raise JobError(f"{key}={text}: the job names no channel. Set resource.channel, or write the name itself.")
-    return text.replace("{channel}", channel or "").replace("<ch>", channel or "")
+    if channel in (".", "..") or set(channel) & set("/\\\0"):
+        raise JobError(f"{key}={text}: resource.channel={channel} is no name but a path; write it into {key} itself.")
+    return text.replace("{channel}", channel).replace("<ch>", channel)
 
 
 def split(text: str, key: str) -> tuple[str, str]:
