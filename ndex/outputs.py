@@ -53,6 +53,10 @@ def sweep_folders() -> Iterator[None]:
         yield
 
 
+WIRE = ("botocore", "boto3", "s3transfer", "urllib3", "slack_sdk")
+"""Libraries that log the headers of requests when they are asked for all, as by hydra.verbose=true."""
+
+
 @contextmanager
 def log_file(output: Path | None) -> Iterator[None]:
     """While open, log records go to `ndex.log` in the output folder: ndex from INFO, libraries from WARNING on."""
@@ -61,6 +65,8 @@ def log_file(output: Path | None) -> Iterator[None]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.getLogger("ndex").setLevel(logging.INFO)
     logging.getLogger("stamina").setLevel(logging.ERROR)  # ndex.retry says more of what is tried again
+    for name in WIRE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger().addHandler(handler)
     try:
         yield

@@ -35,6 +35,7 @@ CREDENTIALS = (
 NOBODY = (botocore.EndpointConnectionError, botocore.ConnectTimeoutError, botocore.ProxyConnectionError)
 BROKEN = (
     botocore.HTTPClientError,
+    botocore.SSLError,
     botocore.IncompleteReadError,
     botocore.ResponseStreamingError,
     botocore.ReadTimeoutError,
@@ -110,6 +111,11 @@ class S3Faults:
             )
         if isinstance(error, NOBODY):
             return Unreachable(f"{what}: nobody answers at {self._host()}. Check the network{self._endpoint_too()}.")
+        if isinstance(error, botocore.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return JobError(
+                f"{what}: the certificate of {self._host()} is not trusted. If your institute has its own authority, "
+                "name its file in the environment variable AWS_CA_BUNDLE."
+            )
         if isinstance(error, BROKEN):
             return TransientError(f"{what}: the connection to {self._host()} broke ({type(error).__name__}).")
         if isinstance(error, ResponseParserError):
