@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -29,11 +30,13 @@ def get(site: Site, request: Request, **where: str) -> Response:
     ids = filter_ids(request)
     check_size(region)
     check_computed(region.channel, region.level)
-    with site.gate.hold(2 * nbytes(region)):
+    with ExitStack() as room:
+        room.enter_context(site.gate.hold(2 * nbytes(region)))
         array = read(site, region)
         if ids is not None:
             keep(array, ids)
-        return Response(200, formats.encode(media_type, array, region), media_type)
+        body = formats.encode(media_type, array, region)
+        return Response(200, body, media_type, sent=room.pop_all().close)
 
 
 def post(site: Site, request: Request, **where: str) -> Response:

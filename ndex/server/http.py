@@ -6,6 +6,7 @@ import logging
 import socket
 import socketserver
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,6 +28,9 @@ LINGER_SECONDS = 30.0
 QUIET_SECONDS = 2.0
 """A client that sends nothing for so long has read the answer, or never will."""
 BACKLOG = 128
+CONNECTIONS = 1000
+"""At once, each with its thread. What comes beyond is told to come back: memory has an end, slow clients have none."""
+BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 DIGITS_MAX = 18
 
 
@@ -39,6 +43,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, app: App, host: str = "127.0.0.1", port: int = 0) -> None:
         self.app = app
+        self._room = threading.BoundedSemaphore(CONNECTIONS)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), Handler)
 
@@ -51,6 +56,24 @@ class Server(ThreadingHTTPServer):
         """As in HTTPServer, without its look-up of the host's name, which may take seconds."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._room.acquire(blocking=False):
+            with suppress(OSError):
+                request.sendall(BUSY)
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread can be started
+            self._room.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
@@ -96,6 +119,16 @@ class Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         try:
             response = self._app(Request(self.command, path, query, headers, body))
+        except Disconnected:
+            self.close_connection = True
+            return
+        try:
+            self._finish(response, body)
+        finally:
+            response.sent()
+
+    def _finish(self, response: Response, body: SizedBody | ChunkedBody) -> None:
+        try:
             in_step = self._in_step(body)
         except Disconnected:
             self.close_connection = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import parse_qsl, unquote
@@ -75,6 +75,8 @@ class Response:
     media_type: str = "text/html; charset=utf-8"
     """Answers without a body carry this one on a BOSS (boss-api 1.3)."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    sent: Callable[[], None] = lambda: None
+    """Called once the answer has left, or nobody takes it: until then its body counts as memory in use."""
 
 
 def json_response(status: int, content: object, headers: Mapping[str, str] | None = None) -> Response:

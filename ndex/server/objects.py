@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..errors import DamagedData
@@ -16,6 +18,8 @@ from .regions import check_computed, check_level, region_of
 from .site import Site, channel_of, channel_row, may_read
 
 MAX_COUNT = 1 << 62
+SEARCH = 6 * math.prod(CUBOID) * 8
+"""Bytes that looking through a cuboid of labels takes: itself, and where in it something is, along three axes."""
 
 
 def reserve(site: Site, request: Request, c: str, e: str, ch: str, n: str) -> Response:
@@ -49,8 +53,9 @@ def ids(site: Site, request: Request, c: str, e: str, ch: str, R: str, **ranges:
     found: set[int] = set()
     try:
         for cell in Tiling(region.box, CUBOID):
-            piece = site.volume.read(layer(channel, region.level, region.iso), cell)
-            found.update(np.unique(piece).tolist())
+            with site.gate.hold(SEARCH):
+                piece = site.volume.read(layer(channel, region.level, region.iso), cell)
+                found.update(np.unique(piece).tolist())
     except (OSError, DamagedData) as error:
         raise unreadable() from error
     return json_response(200, {"ids": [str(label) for label in sorted(found - {0})]})
@@ -83,10 +88,11 @@ def box_of(site: Site, channel: Channel, level: int, label: int, *, tight: bool)
     where = layer(channel, level, iso=False)
     boxes = []
     for cuboid in site.volume.cuboids(where):
-        positions = np.nonzero(site.volume.read(where, cuboid) == label)
-        if len(positions[0]):
-            inner = Box.of(*((int(axis.min()), int(axis.max()) + 1) for axis in reversed(positions)))
-            boxes.append(inner.shift(cuboid.start) if tight else cuboid)
+        with site.gate.hold(SEARCH):
+            positions = np.nonzero(site.volume.read(where, cuboid) == label)
+            if len(positions[0]):
+                inner = Box.of(*((int(axis.min()), int(axis.max()) + 1) for axis in reversed(positions)))
+                boxes.append(inner.shift(cuboid.start) if tight else cuboid)
     return around(boxes) if boxes else None
 
 

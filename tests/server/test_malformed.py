@@ -1,0 +1,323 @@
+"""Requests that no client sends: each is answered or hung up on, none finds a bug, and nothing is left of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from caller import TOKEN, Caller
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from ndex.boss import wire
+from ndex.server import http
+from ndex.server.app import App
+from ndex.server.gate import Gate
+from ndex.server.http import Server
+from ndex.server.process import TOKEN_ENV, running
+
+MANY = settings(
+    max_examples=1500,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+SENT = {"requests": 0, "answers": 0}
+
+
+class Target:
+    """A server in a process of its own."""
+
+    def __init__(self, address: str) -> None:
+        host, _, port = address.partition(":")
+        self._place = host, int(port)
+        self.boss = Caller(f"http://{address}", os.environ[TOKEN_ENV])
+        children = psutil.Process().children(recursive=True)
+        (self.process,) = (child for child in children if "ndex.server" in child.cmdline())
+        self.process_start = self.usage()
+
+    def usage(self) -> tuple[int, int, float]:
+        """Threads, open files, MiB."""
+        process = self.process
+        return process.num_threads(), process.num_fds() if os.name == "posix" else 0, process.memory_info().rss / 2**20
+
+    def send(self, data: bytes) -> bytes:
+        """The answer to these bytes, after which nothing follows; empty where the server hangs up."""
+        SENT["requests"] += 1
+        with closing(socket.create_connection(self._place, 20)) as connection:
+            try:
+                connection.sendall(data)
+                connection.shutdown(socket.SHUT_WR)
+                return b"".join(iter(lambda: connection.recv(1 << 16), b""))
+            except OSError:  # the server has hung up
+                return b""
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    with running(tmp_path_factory.mktemp("boss") / "root") as address:
+        found = Target(address)
+        found.boss.make_experiment(num_hierarchy_levels=2)
+        found.boss.make_channel()
+        found.boss.make_channel("seg", "uint64", "annotation")
+        found.boss.write(np.ones((8, 8, 8), np.uint8), [(0, 8)] * 3)
+        found.send(b"GET /ping HTTP/1.1\r\n\r\n")
+        found.process_start = found.usage()
+        yield found
+
+
+def statuses(answer: bytes) -> list[int]:
+    """Of all answers in a stream of them, which must begin with one."""
+    found = [int(status) for status in re.findall(rb"(?:^|\n|\})HTTP/1\.[01] (\d{3}) ", answer)]
+    assert not answer or answer.startswith(b"HTTP/1."), answer
+    SENT["answers"] += len(found)
+    return found
+
+
+NASTY = [
+    *("", ".", "..", "%2e%2e", "%2f", "..%2f..%2fetc%2fpasswd", "%00", "a%00b", "%", "%zz", "con", "NUL", "com1.txt"),
+    *("a" * 255, "a" * 256, "a" * 5000, "lab ", "lab.", "C:", "\\\\host\\share", "%5c..%5c", "%ff%fe", "\xc3\xbc"),
+    *("-1:5", "5:1", "0:0", "0:9999999999999999999", "0:1e3", "::", "9" * 400 + ":1", "0:8:2", "x", "*", "?", "1.5"),
+    *("%20", "null"),
+]  # fmt: skip
+GOOD = ["lab", "run7", "em", "seg", "0", "1", "0:8", "xy", "512", "run7_frame", "channel", "experiment", "collection"]
+SERVICES = ["collection", "coord", "meta", "cutout", "cutout/to_black", "downsample", "reserve", "ids", "boundingbox"]
+SERVICES += ["image", "tile", "nothing", "../v1/collection"]
+paths = st.one_of(
+    st.builds(
+        lambda version, service, parts: f"/{version}/{service}/" + "/".join(parts),
+        st.sampled_from(["v1", "v1", "v1", "latest", "v0.8", "v9", ""]),
+        st.sampled_from(SERVICES),
+        st.lists(st.one_of(st.sampled_from(GOOD), st.sampled_from(GOOD), st.sampled_from(NASTY)), max_size=8),
+    ),
+    st.builds(
+        lambda channel, spoilt, at: _spoilt(f"v1/cutout/lab/run7/{channel}/0/0:8/0:8/0:8".split("/"), spoilt, at),
+        st.sampled_from(["em", "seg"]),
+        st.sampled_from(NASTY),
+        st.integers(0, 12),
+    ),
+)
+queries = st.lists(
+    st.tuples(
+        st.sampled_from(["key", "value", "filter", "iso", "access-mode", "no-cache", "format", "type", "%00", ""]),
+        st.sampled_from([*NASTY, "1,2,x", "18446744073709551616", "true", "json", "jpg", "raw", "tight", "k", "a=b"]),
+    ),
+    max_size=3,
+).map(lambda pairs: "&".join(f"{key}={value}" for key, value in pairs))  # fmt: skip
+FRAME = wire.encode(np.ones((8, 8, 8), np.uint8))
+FRAMES = [
+    *(FRAME, FRAME[:-1], FRAME[:16], FRAME + b"x", b"", b"\0" * 16, b"\xff" * 64),
+    *(FRAME[:4] + struct.pack("<I", size) + FRAME[8:] for size in (0, 511, 513, 1 << 20, (1 << 31) - 1, (1 << 32) - 1)),
+    *(FRAME[:at] + bytes([value]) + FRAME[at + 1 :] for at in (0, 1, 2, 3, 8, 12) for value in (0, 1, 0x7F, 0xFF)),
+    *(b"{}", b"[", b'{"public": "yes"}', b'{"name": "\\ud800"}', b'{"x_start": 1e999}', b"[" * 9999, b'{"a":' * 9999),
+    *(b"\x80\x04cos\nsystem\n", b"\x93NUMPY\x01\x00\x10\x00{'descr': 'O'}   ", b"x\x9c\x03\x00\x00\x00\x00\x01"),
+]
+bodies = st.one_of(st.sampled_from(FRAMES), st.binary(max_size=200))
+MEDIA = [
+    "application/blosc",
+    "application/npygz",
+    "application/blosc-python",
+    "application/json",
+    "text/plain",
+    "",
+    "image/jpeg",
+]
+headers = st.lists(
+    st.sampled_from(
+        [
+            *("Accept: image/png", "Accept: */*;q=x", "Accept: " + "a/b," * 500, "Expect: 100-continue", "Expect: x"),
+            *("Connection: close", "Connection: upgrade", "Transfer-Encoding: chunked", "Transfer-Encoding: gzip"),
+            *("Content-Length: -1", "Content-Length: 1e3", "Content-Length: 99999999999999999999", "Content-Length: 5"),
+            *("Content-Length: 576716801", "Content-Length: 600", "Host: x", "X: " + "y" * 9000, "Range: bytes=0-1"),
+            *("Authorization: Token x", "Authorization: Token \xff", "Authorization: ", "no colon", " folded"),
+            "\0: \0",
+        ]
+    ),
+    max_size=3,
+)  # fmt: skip
+
+
+def _spoilt(parts: list[str], nasty: str, at: int) -> str:
+    return "/" + "/".join(nasty if index == at else part for index, part in enumerate(parts))
+
+
+@MANY
+@given(
+    method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "get", "X" * 50]),
+    path=paths, query=queries, more=headers, media=st.sampled_from(MEDIA), body=bodies, trusted=st.booleans(),
+    honest=st.booleans(),
+)  # fmt: skip
+def test_requests_of_the_right_form(
+    method: str, path: str, query: str, more: list[str], media: str, body: bytes, trusted: bool, honest: bool,
+    target: Target,
+) -> None:  # fmt: skip
+    if method == "DELETE" and path.rstrip("/").endswith(("/em", "/seg")) and "channel" in path:
+        method = "GET"  # the others need them
+    lines = [f"{method} {path}?{query} HTTP/1.1", f"Content-Type: {media}", *more]
+    lines += [f"Authorization: Token {os.environ[TOKEN_ENV]}"] if trusted else []
+    lines += [f"Content-Length: {len(body)}"] if honest else []
+    found = statuses(target.send("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body))
+    assert not [status for status in found if status >= 500], (lines, body)
+    plain = not any(line.startswith((" ", "Content-L", "Transfer", "Expect", "\0", "no ")) for line in more)
+    assert found or not (plain and honest), (lines, body)
+
+
+@MANY
+@given(
+    data=st.one_of(
+        st.binary(max_size=300),
+        st.lists(
+            st.sampled_from(
+                [
+                    *(b"GET ", b"POST ", b"/v1/collection", b" HTTP/1.1", b" HTTP/9", b"\r\n", b"\n", b"\r", b"\0"),
+                    b": ",
+                    *(b"Transfer-Encoding: chunked", b"Content-Length: 3", b"\r\n\r\n", b"3\r\nabc\r\n", b"0\r\n\r\n"),
+                    *(b"ffffffffffffffff\r\n", b"-1\r\n", b"\x16\x03\x01\x02\x00", b"X: y\r\n" * 120, b"A" * 70_000),
+                    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+                ]
+            ),
+            max_size=12,
+        ).map(b"".join),
+    )
+)  # fmt: skip
+def test_bytes_of_no_form(data: bytes, target: Target) -> None:
+    answer = target.send(data)
+    if answer.startswith(b"HTTP/"):
+        assert not [status for status in statuses(answer) if status >= 500 and status not in (501, 505)], data
+
+
+def test_nothing_is_left_of_them(target: Target) -> None:
+    """After both of the above: as many threads and files as before, and no memory that was not given back."""
+    threads, files, mebibytes = target.process_start
+    for _ in range(100):
+        now = target.usage()
+        if now[0] <= threads + 2 and now[1] <= files + 2:
+            break
+        threading.Event().wait(0.1)  # a connection lingers for a moment after its answer
+    assert now[0] <= threads + 2
+    assert now[1] <= files + 2
+    assert now[2] <= mebibytes + 40
+    np.testing.assert_array_equal(target.boss.read([(0, 8)] * 3), 1)
+    print(f"{SENT['requests']} requests sent, {SENT['answers']} answers")
+
+
+@pytest.mark.parametrize("name", ["con", "NUL", "aux", "com1", "lpt9", "-", "_", "__proto__", "a" * 255, "0"])
+def test_names_are_no_paths(name: str, boss: Caller, tmp_path: Path) -> None:
+    """What a system takes for a device is a name like any other: files are called by numbers."""
+    boss.make(f"collection/{name}")
+    boss.make("coord/f", x_start=0, x_stop=8, y_start=0, y_stop=8, z_start=0, z_stop=8, x_voxel_size=1, y_voxel_size=1,
+              z_voxel_size=1, voxel_unit="nanometers")  # fmt: skip
+    boss.make(f"collection/{name}/experiment/{name}", coord_frame="f")
+    boss.make(f"collection/{name}/experiment/{name}/channel/{name}", datatype="uint8", type="image")
+    path = f"/v1/cutout/{name}/{name}/{name}/0/0:8/0:8/0:8"
+    body = wire.encode(np.ones((8, 8, 8), np.uint8))
+    assert boss("POST", path, data=body, headers={"Content-Type": "application/blosc"}).status_code == 201
+    files = [path.relative_to(tmp_path / "root") for path in (tmp_path / "root").rglob("*")]
+    assert [path for path in files if path.suffix == ".blosc"] == [Path("voxels/1/0/0/0/0/0.blosc")]
+    assert not [path for path in files if name in path.parts and name != "0"]
+
+
+PATHS = [
+    ".",
+    "..",
+    "%2e",
+    "%2e%2e",
+    "a%2fb",
+    "%2fetc",
+    "a%5cb",
+    "a%00",
+    "con.txt",
+    "a.",
+    "a%20b",
+    "c:",
+    "%c3%a4",
+    "%ff",
+]
+
+
+@pytest.mark.parametrize("name", [*PATHS, "a" * 256])
+def test_paths_are_no_names(name: str, boss: Caller, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    with closing(socket.create_connection((boss.host.split(":")[0], int(boss.host.split(":")[1])), 20)) as connection:
+        head = f"POST /v1/collection/{name} HTTP/1.1\r\nAuthorization: Token {TOKEN}\r\nContent-Length: 0\r\n\r\n"
+        connection.sendall(head.encode())
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert statuses(answer)[0] in (400, 404, 405), answer
+    assert boss("GET", "/v1/collection/").json() == {"collections": []}
+    assert [path for path in sorted(tmp_path.rglob("*")) if "sqlite" not in path.name] == [
+        path for path in before if "sqlite" not in path.name
+    ]
+
+
+@pytest.fixture
+def narrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server with room for three connections and for one answer of 32 MiB."""
+    monkeypatch.setattr(http, "CONNECTIONS", 3)
+    app = App(tmp_path / "root", TOKEN)
+    app.site = replace(app.site, gate=Gate(2 * SIZE))
+    with Server(app) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.shutdown()
+    app.close()
+
+
+SIZE = 16 * 1024 * 1024
+NOISE = np.random.default_rng(0).integers(1, 256, (16, 1024, 1024), np.uint8)
+
+
+def connect(server: Server) -> socket.socket:
+    return socket.create_connection(server.server_address[:2], 20)
+
+
+def test_slow_clients_cannot_take_every_thread(narrow: Server) -> None:
+    """Who sends a byte now and then keeps one of a bounded number of connections."""
+    slow = [connect(narrow) for _ in range(3)]
+    for connection in slow:
+        connection.sendall(b"GET /ping HTTP/1.1\r\nX: ")
+    with closing(connect(narrow)) as beyond:
+        beyond.shutdown(socket.SHUT_WR)
+        assert b"".join(iter(lambda: beyond.recv(4096), b"")) == http.BUSY
+    slow.pop().close()
+    while True:  # until the server has seen it
+        with closing(connect(narrow)) as next_one:
+            next_one.sendall(b"GET /ping HTTP/1.1\r\nConnection: close\r\n\r\n")
+            if next_one.recv(4096).startswith(b"HTTP/1.1 200"):
+                break
+    for connection in slow:
+        connection.close()
+
+
+def test_an_answer_that_nobody_takes_is_memory_in_use(narrow: Server) -> None:
+    boss = Caller(narrow.url)
+    boss.make("collection/lab")
+    boss.make("coord/f", x_start=0, x_stop=1024, y_start=0, y_stop=1024, z_start=0, z_stop=16, x_voxel_size=1,
+              y_voxel_size=1, z_voxel_size=1, voxel_unit="nanometers")  # fmt: skip
+    boss.make("collection/lab/experiment/run7", coord_frame="f")
+    boss.make_channel()
+    box = [(0, 1024), (0, 1024), (0, 16)]
+    assert boss.write(NOISE, box).status_code == 201
+    boss.session.close()
+    with closing(connect(narrow)) as slow:
+        slow.sendall(f"GET {boss.cutout(box)} HTTP/1.1\r\nAuthorization: Token {TOKEN}\r\n\r\n".encode())
+        assert slow.recv(10) == b"HTTP/1.1 2"
+        other: list[np.ndarray] = []
+        reader = threading.Thread(target=lambda: other.append(Caller(narrow.url).read(box)))
+        reader.start()
+        reader.join(0.2)
+        assert other == []
+    reader.join(20)
+    np.testing.assert_array_equal(other[0], NOISE)
