@@ -79,11 +79,6 @@ def _planned(job: Job) -> Plan:
     return make_plan(job, source, ends.destination.identity, ends.destination.layout, dtype)
 
 
-def _to_create(job: Job, plan: Plan) -> list[str]:
-    """What the destination lacks, a line each. Raises JobError when what is there contradicts the job."""
-    return ends_of(job).destination.check(plan.volume)
-
-
 @dataclass
 class _Run:
     """One run under way, and what it has done so far."""
@@ -201,7 +196,7 @@ class _Run:
 def _transfer(run: _Run) -> Result:
     job = run.job
     plan = _planned(job)
-    created = _to_create(job, plan)
+    created = ends_of(job).destination.check(plan.volume)
     past = History(job, plan)
     with Journal(past.folder, job.shard) as log:
         known = past.done()
@@ -234,7 +229,7 @@ def _finish(run: _Run, plan: Plan, result: Result) -> Result:
 
 def _plan(run: _Run) -> Result:
     plan = _planned(run.job)
-    created = _to_create(run.job, plan)
+    created = ends_of(run.job).destination.check(plan.volume)
     known = History(run.job, plan).done()
     return replace(
         run.totals,
@@ -248,7 +243,7 @@ def _plan(run: _Run) -> Result:
 
 def _create(run: _Run) -> Result:
     plan = _planned(run.job)
-    created = _to_create(run.job, plan)
+    created = ends_of(run.job).destination.check(plan.volume)
     ends_of(run.job).destination.prepare(plan.volume)
     return replace(run.totals, destination=ends_of(run.job).destination.label, details={"created": created})
 
