@@ -44,8 +44,11 @@ class Target:
         host, _, port = address.partition(":")
         self._place = host, int(port)
         self.boss = Caller(f"http://{address}", os.environ[TOKEN_ENV])
-        children = psutil.Process().children(recursive=True)
-        (self.process,) = (child for child in children if "ndex.server" in child.cmdline())
+        children = psutil.Process().children(recursive=True)  # tests that ran before may have servers of their own
+        servers = (child for child in children if "ndex.server" in child.cmdline())
+        (self.process,) = (
+            child for child in servers if any(line.laddr.port == int(port) for line in child.net_connections("tcp"))
+        )
         self.process_start = self.usage()
 
     def usage(self) -> tuple[int, int, float]:
