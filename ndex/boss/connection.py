@@ -89,7 +89,8 @@ class Connection:
 def _read(response: requests.Response, accept: str, limit: int, what: str) -> Answer:
     """The body straight from the socket: `response.content` would gather it in small pieces, at 5 times the CPU.
 
-    One byte more than the limit is asked for, so that urllib3 sees the end of the body, and raises if it comes early.
+    One whose length is not announced, or that comes packed, passes through urllib3's buffers and is read up to one
+    byte more than the limit, so that urllib3 sees the end of the body, and raises if it comes early.
     Raises ServerError for a body that is announced as longer than it can be.
     """
     headers = response.headers
@@ -98,7 +99,10 @@ def _read(response: requests.Response, accept: str, limit: int, what: str) -> An
     announced = response.raw.length_remaining
     if expected and announced is not None and announced > limit:
         raise ServerError(f"{what}: the answer of {announced} bytes is longer than it can be ({limit}).")
-    body: bytes = response.raw.read((limit if expected else ERROR_LIMIT) + 1, decode_content=True)
+    if expected and announced is not None and "Content-Encoding" not in headers:
+        body: bytes = response.raw.read(decode_content=False)
+    else:
+        body = response.raw.read((limit if expected else ERROR_LIMIT) + 1, decode_content=True)
     return Answer(response.status_code, media, body, headers.get("Retry-After"))
 
 

@@ -1,7 +1,8 @@
 """Three cuts through the middle of what was written, read back from the destination at reduced size.
 
 A cut is put together from single blocks. Where there are too many, every n-th one is read along each axis, and they are
-shown side by side with a line between them; a voxel of the cut is always a voxel of the volume, never a mean.
+shown side by side with a line between them; a voxel of the cut is always a voxel of the volume, never a mean. A picture
+is not worth a long wait, so what is too many depends on how much the place has to decode for a block.
 """
 
 from __future__ import annotations
@@ -15,18 +16,23 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ..boss.concurrent import for_each
 from ..embedded import reachable
 from ..errors import TransientError
 from ..geometry import Box, Tiling, Vec
 from ..job import Boss, End, Job, Retry
 from ..stores import open_destination
-from ..volume import Array, Piece, Volume
+from ..volume import Array, Layout, Piece, Volume
 
-MOST_READS = 64
+LEAST_READS, MOST_READS = 4, 64
 """Blocks of one cut."""
+MOST_VOXELS = 256 << 20
+"""That are decoded for one cut, if LEAST_READS blocks do not need more."""
+AT_ONCE = 8
+"""Blocks that are read at a time."""
 MOST_PIXELS = 640
 """Of a cut, along each axis."""
-PATIENCE = 60.0
+PATIENCE = 10.0
 """Seconds after which no further block is read."""
 HASTE = Retry(attempts=2, wait=0.2, max_wait=1.0)
 TIMEOUT = 20.0
@@ -36,6 +42,8 @@ PLANES = (("xy", 0, 1), ("xz", 0, 2), ("yz", 1, 2))
 
 class Place(Protocol):
     """What can be read: a destination."""
+
+    layout: Layout
 
     def read(self, box: Box, t: int) -> Piece: ...
 
@@ -79,35 +87,49 @@ def cuts_through(volume: Volume, place: Place, clock: Callable[[], float] = time
         return place.read(box, volume.times.start + volume.times.size // 2).array
 
     for name, right, down in PLANES:
-        yield _cut(volume, read, name, right, down)
+        most = MOST_VOXELS // _decoded(volume, place.layout, 3 - right - down)
+        yield _cut(volume, read, name, right, down, min(MOST_READS, max(LEAST_READS, most)))
 
 
-def _cut(volume: Volume, read: Callable[[Box], Array], name: str, right: int, down: int) -> Cut:
+def _decoded(volume: Volume, layout: Layout, across: int) -> int:
+    """Voxels that a place decodes for a block that is one voxel thick: whole cuboids, or whole rows of planes."""
+    block = Vec(*map(min, volume.block, volume.box.size))
+    if layout.planes:
+        return _with(block._replace(x=volume.box.size.x), across, volume.box.size.x if across == 0 else 1).volume
+    return _with(block, across, layout.grid[across] if layout.grid else 1).volume
+
+
+def _cut(volume: Volume, read: Callable[[Box], Array], name: str, right: int, down: int, most: int) -> Cut:
     across = 3 - right - down
     middle = (volume.box.start[across] + volume.box.stop[across]) // 2
     plane = Box(_with(volume.box.start, across, middle), _with(volume.box.stop, across, middle + 1))
     tiling = Tiling(plane, volume.block)
     counts = tiling.counts[right], tiling.counts[down]
-    chosen = _chosen(*counts)
+    chosen = _chosen(*counts, most)
     indexes = [_evenly(count, n) for count, n in zip(counts, chosen, strict=True)]
     columns, rows = (_spans(tiling, axis, picked) for axis, picked in zip((right, down), indexes, strict=True))
     size = sum(map(_length, columns)), sum(map(_length, rows))
     steps = [-(-length // MOST_PIXELS) for length in size]
-    strips = []
-    for row in rows:
-        blocks = [_flat(read(_block(plane, right, column, down, row)), across) for column in columns]
-        strips.append(np.hstack([block[:: steps[1], :: steps[0]] for block in blocks]))
+    pieces: dict[tuple[int, int], Array] = {}
+
+    def fetch(where: tuple[int, int]) -> None:
+        column, row = columns[where[1]], rows[where[0]]
+        block = _flat(read(_block(plane, right, column, down, row)), across)
+        pieces[where] = block[:: steps[1], :: steps[0]].copy()
+
+    for_each(fetch, np.ndindex(len(rows), len(columns)), AT_ONCE)
+    pixels = np.block([[pieces[i, j] for j in range(len(columns))] for i in range(len(rows))])
     lines = [_apart(*axis) for axis in zip((columns, rows), steps, indexes, strict=True)]
     seams = lines[1][:, None] | lines[0][None, :]
     every = tuple(max(1, round(count / n)) for count, n in zip(counts, chosen, strict=True))
-    return Cut(name, middle, np.vstack(strips), seams, size, (every[0], every[1]))
+    return Cut(name, middle, pixels, seams, size, (every[0], every[1]))
 
 
-def _chosen(columns: int, rows: int) -> tuple[int, int]:
+def _chosen(columns: int, rows: int, most: int) -> tuple[int, int]:
     """How many blocks to read along both axes: about the same share of each, so that the cut keeps its proportions."""
-    share = max(1.0, sqrt(columns * rows / MOST_READS))
-    across = max(1, min(columns, MOST_READS, round(columns / share)))
-    return across, min(rows, MOST_READS // across)
+    share = max(1.0, sqrt(columns * rows / most))
+    across = max(1, min(columns, most, round(columns / share)))
+    return across, min(rows, most // across)
 
 
 def _evenly(count: int, chosen: int) -> list[int]:
