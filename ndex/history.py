@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import overload
+
+import numpy as np
 
 from . import journal
 from .errors import JobError
 from .events import Pieces, TaskFailed
-from .geometry import Span, Tiling
+from .geometry import Box, Tiling
+from .indexes import Indexes
 from .job import Job
+from .journal import known_now
+from .known import Failure, Known, known
 from .plans import Plan
+from .shards import overview
 from .transfer import ends_of
 
 
@@ -21,40 +29,49 @@ class History:
 
     job: Job
     plan: Plan
+    found: Known | None = None
+    """What the journals know, for one who has read them."""
+
+    @cached_property
+    def known(self) -> Known:
+        return known(self.folder) if self.found is None else self.found
 
     @property
     def folder(self) -> Path:
         return journal.folder_of(self.job.journal, self.job.name, self.plan.stamp)
 
-    @property
-    def part(self) -> range:
-        """Indexes of the tasks of this shard."""
-        return range(*self.plan.part)
-
-    def done(self) -> dict[int, journal.Record]:
+    def done(self) -> Indexes:
         """The finished tasks whose voxels are, as far as can be told without reading them, still there."""
-        found = journal.records(self.folder)
-        return {index: record for index, record in found.items() if index in self.part and self._holds(index)}
+        mine = self.known.done.within(self.plan.part)
+        held = ends_of(self.job).destination.held(_Places(self.plan, mine))
+        return Indexes(mine.array[held])
 
     def count(self) -> int:
         """Finished tasks, whether or not their voxels are still there: asks neither end."""
-        return sum(index in self.part for index in journal.records(self.folder))
+        return len(self.known.done.within(self.plan.part))
 
-    def failed(self) -> dict[int, journal.Failure]:
+    def failed(self) -> dict[int, Failure]:
         """The tasks that failed when they were last tried."""
-        found = journal.failures(self.folder)
-        return {index: failure for index, failure in found.items() if index in self.part}
+        part = range(*self.plan.part)
+        return {index: failure for index, failure in self.known.failed.items() if index in part}
 
-    def left(self, done: Collection[int]) -> tuple[Iterable[int], int]:
+    def left(self, done: Indexes) -> tuple[Iterable[int], int]:
         """What is to be done, and how many tasks that leaves untried: `retry.only_failed`."""
         if not self.job.retry.only_failed:
-            return (index for index in self.part if index not in done), 0
+            return done.missing_in(self.plan.part), 0
         again = list(self.failed())
-        return again, len(self.part) - len(done) - len(again)
+        return again, len(self.plan) - len(done) - len(again)
+
+    def voxels_left(self, done: Indexes) -> int:
+        """Voxels of the tasks that `left` gives."""
+        if self.job.retry.only_failed:
+            return _voxels(self.plan, Indexes.of(self.failed()))
+        return self.plan.voxels - _voxels(self.plan, done)
 
     def complete(self) -> bool:
         """Whether all tasks of all shards are done, where those of this one are."""
-        return len(self.plan) == self.plan.total or len(journal.records(self.folder)) == self.plan.total
+        total = self.plan.total
+        return total in (len(self.plan), len(self.known.done)) or len(known_now(self.folder).done) == total
 
     def take_back(self, differing: Sequence[TaskFailed]) -> None:
         """What differs at the destination is not done, whatever was said. Raises JobError while a run goes on."""
@@ -67,14 +84,32 @@ class History:
         """What `action: status` shows."""
         tasks = ((self.plan.task(index), failure) for index, failure in self.failed().items())
         failed = [{"task": task.index, "box": task.box, "t": task.t, **asdict(failure)} for task, failure in tasks]
-        shards = [asdict(state) for state in journal.states(self.folder)]
+        seen = [asdict(state) for state in self.known.states()]
+        shards = overview(self.plan, self.job.shard.count, seen, self.known.done)
         job = journal.job_file(self.folder)
         kept = str(job) if job.exists() else None
         return {"journal": str(self.folder), "job": kept, "failed": failed, "shards": shards}
 
-    def _holds(self, index: int) -> bool:
-        task = self.plan.task(index)
-        return ends_of(self.job).destination.holds(task.box.shift(self.plan.offset), task.t)
+
+@dataclass(frozen=True)
+class _Places(Sequence[tuple[Box, int]]):
+    """Where tasks go: in the coordinates of the destination, with the time sample; computed when they are looked at."""
+
+    plan: Plan
+    tasks: Indexes
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    @overload
+    def __getitem__(self, place: int) -> tuple[Box, int]: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[tuple[Box, int]]: ...
+    def __getitem__(self, place: int | slice) -> tuple[Box, int] | list[tuple[Box, int]]:
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(len(self)))]
+        task = self.plan.task(int(self.tasks.array[place]))
+        return task.box.shift(self.plan.offset), task.t
 
 
 def last_plan(job: Job, gone: Exception) -> Plan:
@@ -82,13 +117,21 @@ def last_plan(job: Job, gone: Exception) -> Plan:
     being made. Raises JobError when there is none."""
     target = ends_of(job).destination.identity
     for folder in journal.folders(job.journal, job.name):
-        stored = journal.facts(folder).get("plan")
-        if stored is not None and (plan := Plan.from_json(stored)).target == target:
+        plan = _plan_in(folder)
+        if plan is not None and plan.target == target:
             return replace(plan, shard=job.shard)
     raise JobError(f"{gone} And no journal of this job to this destination lies in {job.journal}.") from gone
 
 
-def pieces_of(plan: Plan, known: Collection[int]) -> Pieces:
+def _plan_in(folder: Path) -> Plan | None:
+    """None when the folder holds none that can be read."""
+    try:
+        return Plan.from_json(journal.plan_file(folder).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def pieces_of(plan: Plan, done: Indexes) -> Pieces:
     """How a plan is cut, and which of its tasks are done, for those who show it."""
     slabs = plan.slabs(plan.task(0)) if plan.total else plan.tiling
     return Pieces(
@@ -97,18 +140,20 @@ def pieces_of(plan: Plan, known: Collection[int]) -> Pieces:
         bands=Tiling(plan.box, slabs.step, slabs.origin),
         blocks=plan.blocks(plan.box),
         part=plan.part,
-        resumed=tuple(_runs(sorted(known))),
+        resumed=tuple(done.runs()),
     )
 
 
-def _runs(indexes: Iterable[int]) -> Iterator[Span]:
-    """Indexes in order as runs without gaps."""
-    start = stop = None
-    for index in indexes:
-        if index != stop:
-            if start is not None and stop is not None:
-                yield Span(start, stop)
-            start = index
-        stop = index + 1
-    if start is not None and stop is not None:
-        yield Span(start, stop)
+def _voxels(plan: Plan, tasks: Indexes) -> int:
+    """Of all these tasks together."""
+    tiling = plan.tiling
+    if not len(tiling):
+        return 0
+    counts = tiling.counts
+    cells = np.unravel_index(tasks.array % len(tiling), (counts.z, counts.y, counts.x))
+    axes = zip(plan.box.start, plan.box.stop, tiling.origin, tiling.step, reversed(cells), strict=True)
+    sizes = np.ones(len(tasks), np.int64)
+    for start, stop, origin, step, cell in axes:
+        corner = origin + ((start - origin) // step + cell) * step
+        sizes *= np.minimum(corner + step, stop) - np.maximum(corner, start)
+    return int(sizes.sum())

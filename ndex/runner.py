@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -17,8 +17,9 @@ from .errors import JobError, Missing, NdexError, TransferError, Unreachable
 from .events import Event, Listener, Note, Result, Started, Stopping, TaskDone, TaskFailed
 from .forecast import forecast
 from .history import History, last_plan, pieces_of
-from .job import Job
-from .journal import Journal, records
+from .indexes import Indexes
+from .job import Job, Shard
+from .journal import Journal
 from .planner import make_plan
 from .plans import Plan
 from .repeat import as_yaml
@@ -98,7 +99,7 @@ class _Run:
     def __post_init__(self) -> None:
         self.totals = Result(self.job.name, self.job.action, 0)
 
-    def begin(self, plan: Plan, created: Sequence[str], known: Collection[int], untried: int = 0) -> None:
+    def begin(self, plan: Plan, created: Sequence[str], known: Indexes, untried: int = 0) -> None:
         """The plan stands; the tasks `known` are done."""
         label = ends_of(self.job).destination.label
         self.totals = replace(
@@ -199,10 +200,11 @@ def _transfer(run: _Run) -> Result:
     created = ends_of(job).destination.check(plan.volume)
     past = History(job, plan)
     with Journal(past.folder, job.shard) as log:
+        past = replace(past, found=log.known)
         known = past.done()
         ends_of(job).destination.prepare(plan.volume)
         _hand_over_metadata(ends_of(job))
-        log.describe({"job": job.name, "plan": plan.to_json()})
+        log.describe(plan.to_json())
         log.keep_job(as_yaml(job))
         left, untried = past.left(known)
         run.totals = replace(run.totals, journal=str(past.folder))
@@ -257,9 +259,9 @@ def _verify(run: _Run) -> Result:
     except (Missing, Unreachable) as gone:
         plan = last_plan(job, gone)
         run.emit(Note(f"The source cannot be read, so the checksums of the journal are compared. {gone}"))
-        found = records(History(job, plan).folder)
-        items = ((index, found[index].checksums if index in found else ()) for index in range(*plan.part))
-    run.begin(plan, (), ())
+        found = History(job, plan).known
+        items = ((index, found.checksums(index)) for index in range(*plan.part))
+    run.begin(plan, (), Indexes.of(()))
     result = run.work_off(plan, partial(compare, job, plan), items)
     try:
         History(job, plan).take_back([task for task in result.failed if task.differs])
@@ -276,8 +278,8 @@ def _status(run: _Run) -> Result:
     except NdexError as gone:
         plan = last_plan(job, gone)
         run.emit(Note(f"The two ends cannot be asked, so this is what the newest journal of the job says. {gone}"))
-    past = History(job, plan)
-    return replace(run.totals, tasks=len(plan), resumed=past.count(), details=past.status())
+    past = History(job, replace(plan, shard=Shard()))
+    return replace(run.totals, tasks=plan.total, resumed=past.count(), details=past.status())
 
 
 def _describe(run: _Run) -> Result:

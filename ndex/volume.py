@@ -5,7 +5,7 @@ Arrays are (z, y, x); boxes are half-open, in the coordinates of the place.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Annotated, Protocol, runtime_checkable
@@ -18,6 +18,8 @@ from .geometry import ORIGIN, Box, Span, Vec
 
 Array = npt.NDArray[np.unsignedinteger]
 """Voxels, (z, y, x)."""
+
+Mask = npt.NDArray[np.bool_]
 
 UInt = Annotated[np.dtype[np.unsignedinteger], PlainValidator(np.dtype), PlainSerializer(str, return_type=str)]
 """uint8, uint16, uint32 or uint64, little-endian."""
@@ -160,8 +162,10 @@ class Writable(Protocol):
         """What was written, for verification."""
         ...
 
-    def holds(self, box: Box, t: int) -> bool:
-        """Whether what was written to this box once is still there, as far as can be told without reading voxels."""
+    def held(self, pieces: Sequence[tuple[Box, int]]) -> Mask:
+        """For each box at a time sample, whether what was written to it once is still there, as far as can be told
+        without reading voxels. There may be millions, which are computed when they are looked at: a place that has
+        one answer for all had better not."""
         ...
 
     def close(self) -> None: ...

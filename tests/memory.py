@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -14,7 +14,7 @@ import numpy as np
 from ndex.errors import Missing
 from ndex.geometry import Box, Vec
 from ndex.job import Boss, End, Job
-from ndex.volume import Array, Facts, Layout, Pause, Piece, Say, Volume
+from ndex.volume import Array, Facts, Layout, Mask, Pause, Piece, Say, Volume
 
 
 @dataclass
@@ -83,8 +83,8 @@ class Store:
         self.place.calls["finish"] += 1
         return self.place.finish(say, pause)
 
-    def holds(self, box: Box, t: int) -> bool:
-        return box not in self.place.lost
+    def held(self, pieces: Sequence[tuple[Box, int]]) -> Mask:
+        return np.array([not self.place.lost or box not in self.place.lost for box, _ in pieces], np.bool_)
 
     def close(self) -> None:
         self.place.calls["close"] += 1

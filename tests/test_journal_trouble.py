@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,14 +11,10 @@ from ndex.errors import JobError, PermanentError
 from ndex.events import TaskDone
 from ndex.geometry import Box
 from ndex.job import Shard
-from ndex.journal import Journal, records
+from ndex.journal import Journal
+from ndex.known import known
 
 BOX = Box.of((0, 1), (0, 1), (0, 1))
-
-
-@pytest.fixture
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ndex.journal.BUSY_SECONDS", 0.0)
 
 
 @pytest.mark.parametrize("folder", ["file", "file/below"])
@@ -28,40 +24,45 @@ def test_a_file_in_the_way(folder: str, tmp_path: Path) -> None:
         Journal(tmp_path / folder / "job-stamp", Shard()).__enter__()
 
 
-def test_no_room_at_the_beginning(tmp_path: Path) -> None:
+@pytest.fixture
+def full_disk() -> Iterator[Callable[[Path], None]]:
+    """Lets files grow no more than they have, as on a disk without room."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda path: resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_no_room_at_the_beginning(tmp_path: Path, full_disk: Callable[[Path], None]) -> None:
     with Journal(tmp_path / "job-stamp", Shard()) as journal:
-        limit(journal)
-        with pytest.raises(JobError, match=r"journal=.* cannot be used: database or disk is full"):
-            journal.describe({"plan": "x" * 100_000})
+        full_disk(journal.path)
+        with pytest.raises(JobError, match=r"journal=.* cannot be used: File too large"):
+            journal.describe("x" * 100_000)
 
 
-def test_no_room_on_the_way_keeps_what_was_done(tmp_path: Path) -> None:
+def test_no_room_on_the_way_keeps_what_was_done(tmp_path: Path, full_disk: Callable[[Path], None]) -> None:
     folder = tmp_path / "job-stamp"
     with Journal(folder, Shard()) as journal:
         journal.keep(TaskDone(0, BOX, 0, 1, (7,)))
-        limit(journal)
-        with pytest.raises(PermanentError, match="disk is full"):
+        full_disk(journal.path)
+        with pytest.raises(PermanentError, match=r"journal=.* cannot be used: File too large"):
             journal.keep(TaskDone(1, BOX, 0, 1, tuple(range(20_000))))
-    assert set(records(folder)) == {0}
+    assert list(known(folder).done) == [0]
+    with Journal(folder, Shard()) as journal:
+        assert list(journal.known.done) == [0]
 
 
-def limit(journal: Journal) -> None:
-    """As on a disk without room: the file can grow no more."""
-    (pages,) = journal._db.execute("PRAGMA page_count").fetchone()
-    journal._db.execute(f"PRAGMA max_page_count = {pages}")
-
-
-@pytest.mark.usefixtures("no_waiting")
-def test_a_journal_that_is_locked_is_not_taken_for_a_damaged_one(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
     folder = tmp_path / "job-stamp"
     with Journal(folder, Shard()) as journal:
         journal.keep(TaskDone(0, BOX, 0, 1, (7,)))
-    with sqlite3.connect(folder / "shard-0-of-1.sqlite") as other:
-        other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(JobError, match="database is locked"):
-            Journal(folder, Shard()).__enter__()
-        with pytest.raises(JobError, match="database is locked"):
-            records(folder)
-    other.close()
-    assert set(records(folder)) == {0}
-    assert [path.name for path in folder.glob("*.damaged")] == []
+    (folder / "shard-0-of-2.1.journal").mkdir()
+    with pytest.raises(JobError, match=r"journal=.*shard-0-of-2.1.journal cannot be used"):
+        known(folder)
+
+
+def test_a_run_that_tried_nothing_leaves_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "job-stamp"
+    with Journal(folder, Shard()) as journal:
+        assert journal.path.exists()
+    assert list(folder.iterdir()) == []

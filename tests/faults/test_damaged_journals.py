@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,10 +14,11 @@ import pytest
 from memory import Place, job_between
 
 from ndex import run
+from ndex.entries import MARK, Kind, entries, packed
 from ndex.errors import DamagedData, JobError
 from ndex.geometry import Box
 from ndex.job import Blocks, Job
-from ndex.journal import records
+from ndex.known import known
 
 TASKS = 110
 DONE = set(range(100))
@@ -65,7 +65,7 @@ def fail_late(box: Box) -> None:
 
 def file_of(job: Job) -> Path:
     (folder,) = job.journal.iterdir()
-    return folder / "shard-0-of-1.sqlite"
+    return folder / "shard-0-of-1.1.journal"
 
 
 def cut_last_page(content: bytes) -> bytes:
@@ -117,8 +117,14 @@ DAMAGES = [
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_what_a_damaged_journal_says(damage: Callable[[bytes], bytes], job: Job) -> None:
     path = file_of(job)
-    path.write_bytes(damage(path.read_bytes()))
+    spoil(path, damage)
     check(job)
+
+
+def spoil(path: Path, damage: Callable[[bytes], bytes]) -> None:
+    """A disk or a power cut does that, some time ago."""
+    path.write_bytes(damage(path.read_bytes()))
+    os.utime(path, (0, 0))
 
 
 def check(job: Job) -> None:
@@ -129,37 +135,28 @@ def check(job: Job) -> None:
     assert (result.exit_code, result.done + result.resumed, result.failed) == (0, TASKS, ())
     assert result.resumed <= len(DONE)
     assert np.array_equal(memory.PLACES["a"].array, memory.PLACES["b"].array)
-    assert set(records(file_of(job).parent)) == set(range(TASKS))
+    assert set(known(file_of(job).parent).done) == set(range(TASKS))
     assert run(job).resumed == TASKS
 
 
-def killed_while_committing(path: Path) -> None:
-    """The files as a kill leaves them: some pages of the commit written, and the journal to roll them back."""
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute("PRAGMA cache_size = 1")
-    db.execute("BEGIN")
-    rows = ((task, b"1234", 0, 0.0, 0) for task in range(len(DONE), 5000))
-    db.executemany("INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?, ?)", rows)
-    hot = path.with_name(path.name + "-journal")
-    assert hot.stat().st_size > 0
-    copies = [shutil.copy(file, f"{file}.copy") for file in (path, hot)]
-    db.close()
-    for copy in copies:
-        os.replace(copy, copy.removesuffix(".copy"))
-
-
-def test_an_unfinished_commit_is_rolled_back(job: Job) -> None:
-    killed_while_committing(file_of(job))
+@pytest.mark.parametrize("kept", [1, 7, 31, 40])
+def test_an_entry_that_was_being_written(kept: int, job: Job) -> None:
+    """As a kill, a full disk or a network file system leaves it; another run has gone on since."""
+    path = file_of(job)
+    spoil(path, lambda content: content + packed(Kind.DONE, 0.0, len(DONE), b"12345678" * 2)[:kept])
     assert run(job_to(job.journal, action="status")).resumed == len(DONE)
     check(job)
 
 
-@pytest.mark.parametrize("damage", [zero_header, nothing_left, all_garbage, zero_last_page])
-def test_an_unfinished_commit_to_a_damaged_file(damage: Callable[[bytes], bytes], job: Job) -> None:
-    path = file_of(job)
-    killed_while_committing(path)
-    path.write_bytes(damage(path.read_bytes()))
-    check(job)
+@pytest.mark.parametrize("chunk", [1, 33, 100, 5000])
+def test_entries_are_found_wherever_a_read_ends(chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ndex.entries.CHUNK", chunk)
+    draw, path = random.Random(chunk), tmp_path / "some.journal"
+    written = [packed(Kind.DONE, float(task), task, draw.randbytes(draw.randrange(90))) for task in range(60)]
+    torn = {7, 8, 30}
+    torn_off = [entry[: len(entry) // 2] if task in torn else entry for task, entry in enumerate(written)]
+    path.write_bytes(MARK[:3] + b"".join(torn_off) + MARK)
+    assert entries(path).heads["task"].tolist() == [task for task in range(60) if task not in torn]
 
 
 def test_a_folder_in_the_way_of_the_journal(job: Job, tmp_path: Path) -> None:

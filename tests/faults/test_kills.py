@@ -16,7 +16,7 @@ from routes import Route, route, uploaded
 from ndex import run
 from ndex.events import Event, TaskDone
 from ndex.job import Boss, Job, Parallel
-from ndex.journal import records
+from ndex.known import known
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
 
@@ -37,7 +37,7 @@ def job_of(made: Route, direction: str, lap: int) -> Job:
 
 def check(made: Route, direction: str, lap: int) -> set[int]:
     """The tasks that are recorded, all of which are there, voxel by voxel; what is half there has no name."""
-    done = {task for folder in (made.folder / f"journal{lap}").glob("*") for task in records(folder)}
+    done = {task for folder in (made.folder / f"journal{lap}").glob("*") for task in known(folder).done}
     if direction == "up":
         stored = made.stored(f"em{lap}")
         for task in done:

@@ -99,14 +99,14 @@ def test_create_write_read(make: Make, embedded: Boss, dtype: str) -> None:
     job = make()
     store = destination(job)
     assert len(store.check(volume(dtype))) == 4
-    assert not store.holds(BOX, 0)
+    assert not store.held([(BOX, 0)]).all()
     assert len(destination(job).check(volume(dtype))) == 4
     store.prepare(volume(dtype))
     assert store.check(volume(dtype)) == []
     voxels = noise(dtype)
     write(store, BOX, voxels)
     np.testing.assert_array_equal(store.read(BOX, 0).array, voxels)
-    assert store.holds(BOX, 0)
+    assert store.held([(BOX, 0)]).all()
 
     assert job.resource is not None
     where = f"{job.resource.collection}/run7/em"

@@ -163,7 +163,7 @@ def test_a_worker_in_another_process_is_only_told_what_to_expect(job: Job) -> No
         worker.expect(volume("uint8"))
         write_task(worker, task, array)
         np.testing.assert_array_equal(worker.read(task, 0).array, array[BOX.slices(task)])
-        assert worker.holds(task, 0)
+        assert worker.held([(task, 0)]).all()
         worker.close()
     finished(prepared(job, "uint8"), "uint8")
     np.testing.assert_array_equal(open_source(job).read(BOX, 0).array, array)

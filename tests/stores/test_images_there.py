@@ -134,8 +134,8 @@ os._exit(9)
         store = ready(Destination(path=str(tmp_path)), volume_of(WRITTEN))
         with store.writer(WRITTEN, 0) as writer:
             writer.write(Box.of(WRITTEN.x, (20, 60), WRITTEN.z), noise(4, 40, 70))
-            assert not store.holds(WRITTEN, 0)
+            assert not store.held([(WRITTEN, 0)]).all()
             with pytest.raises(Missing, match="has no files"):
                 reading(tmp_path, None).facts()
             writer.write(Box.of(WRITTEN.x, (60, 63), WRITTEN.z), noise(4, 3, 70))
-        assert store.holds(WRITTEN, 0)
+        assert store.held([(WRITTEN, 0)]).all()

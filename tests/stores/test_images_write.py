@@ -101,8 +101,8 @@ class TestWriting:
             store = ready(Destination(path=str(tmp_path), pattern=pattern, z_step=2), volume)
             write(store, WRITTEN, noise(4, 43, 70), t=1)
             assert (tmp_path / name).exists()
-            assert store.holds(WRITTEN, 1)
-            assert not store.holds(WRITTEN, 0)
+            assert store.held([(WRITTEN, 1)]).all()
+            assert not store.held([(WRITTEN, 0)]).all()
         with pytest.raises(JobError, match=r"time samples.*\{t\}"):
             ready(Destination(path=str(tmp_path), pattern="%03d.tif"), volume)
 

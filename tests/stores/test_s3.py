@@ -157,7 +157,7 @@ class TestWriting:
         store = writing(prefix, door.url)
         assert store.check(volume_of(WRITTEN, stamp="5tamp")) == []
         assert (door.count("HEAD"), door.count("GET")) == (4, 3)
-        assert store.holds(WRITTEN, 0)
+        assert store.held([(WRITTEN, 0)]).all()
         assert len(door.asked) == 7, "what was listed is not asked for again"
 
     def test_files_that_were_copied_there_are_known_too(self, prefix: str, tmp_path: Path) -> None:

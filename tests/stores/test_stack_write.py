@@ -113,7 +113,7 @@ def test_what_was_not_written_is_not_black(tmp_path: Path, compression: str) -> 
     store = ready(settings(tmp_path, compression=compression), volume)
     first, second, last = tasks()
     write(store, second, part(array, second))
-    assert [store.holds(task, 0) for task in tasks()] == [False, True, False]
+    assert store.held([(task, 0) for task in tasks()]).tolist() == [False, True, False]
     with pytest.raises(DamagedData, match=r"plane 9 of s\.tif is damaged: .* never written"):
         store.read(first, 0)
     with pytest.raises(PermanentError, match="7 of 11 planes were never written"):
@@ -126,7 +126,7 @@ def test_what_was_not_written_is_not_black(tmp_path: Path, compression: str) -> 
     finish(store, volume)
     finish(store, volume)
     assert (store.check(volume), hidden(tmp_path)) == ([], [])
-    assert all(store.holds(task, 0) for task in tasks())
+    assert store.held([(task, 0) for task in tasks()]).all()
 
 
 @pytest.mark.parametrize("compression", ["none", "deflate"])
@@ -138,7 +138,7 @@ def test_a_task_that_fails_over_written_planes_takes_them_out(tmp_path: Path, co
     with pytest.raises(ValueError, match="ended at row 30"):  # noqa: SIM117 - the inner one must not see the error
         with store.writer(first, 0) as writer:
             writer.write(Box.of(first.x, (20, 30), first.z), part(array, first)[:, :10])
-    assert not store.holds(first, 0)
+    assert not store.held([(first, 0)]).all()
     with pytest.raises(PermanentError, match="4 of 11 planes"):
         finish(store, volume)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+import numpy as np
 
 from ...boss.downsampling import POLL_SECONDS, ask_for_levels, await_levels
 from ...boss.fitting import check_verifiable, dtype_held
@@ -15,7 +17,7 @@ from ...boss.resources import Site, complete, create_missing, plan_creation
 from ...errors import PermanentError
 from ...geometry import ORIGIN, Box
 from ...job import Job
-from ...volume import Array, Layout, Pause, Say, UInt, Volume, Writer
+from ...volume import Array, Layout, Mask, Pause, Say, UInt, Volume, Writer
 from .level import Level
 from .settings import Destination
 
@@ -57,9 +59,9 @@ class BossDestination(Level):
             levels = _levels(self._site())
             note(client, self._resource, levels.at_level_0(volume.offset, self._resource.resolution))
 
-    def holds(self, box: Box, t: int) -> bool:
+    def held(self, pieces: Sequence[tuple[Box, int]]) -> Mask:
         """Voxels stay as long as their channel does."""
-        return self._found(self._client.impatient()).site is not None
+        return np.full(len(pieces), self._found(self._client.impatient()).site is not None)
 
     @contextmanager
     def writer(self, box: Box, t: int) -> Iterator[Writer]:

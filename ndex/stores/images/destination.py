@@ -14,10 +14,10 @@ import numpy as np
 from ...boss.concurrent import for_each
 from ...errors import JobError, PermanentError
 from ...files import Place, place_at, translated
-from ...geometry import Box, Vec
+from ...geometry import Box, Span, Vec
 from ...job import Job
 from ...retry import with_retry
-from ...volume import Array, Layout, Pause, Piece, Say, UInt, Volume
+from ...volume import Array, Layout, Mask, Pause, Piece, Say, UInt, Volume
 from .formats import open_plane, read_plane
 from .listing import CHECKED, THREADS, identity_of, names_in, spread
 from .output import PlaneWriter
@@ -145,8 +145,8 @@ class ImageDestination:
         self._folder.sweep(volume.stamp)
         return ()
 
-    def holds(self, box: Box, t: int) -> bool:
-        return all(name in self._listed or self._holds(name) for name in (self._name(z, t) for z in range(*box.z)))
+    def held(self, pieces: Sequence[tuple[Box, int]]) -> Mask:
+        return np.fromiter((self._has_planes(box.z, t) for box, t in pieces), np.bool_, len(pieces))
 
     def close(self) -> None:
         self._folder.close()
@@ -215,6 +215,9 @@ class ImageDestination:
 
         if not self._settings.overwrite:
             for_each(check, names, self._job.parallel.requests if self._folder.is_remote else 1)
+
+    def _has_planes(self, z: Span, t: int) -> bool:
+        return all(name in self._listed or self._holds(name) for name in (self._name(i, t) for i in range(*z)))
 
     def _holds(self, name: str) -> bool:
         return with_retry(self._job.retry, partial(self._folder.holds, name))

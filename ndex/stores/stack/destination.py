@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import IO
 
 import numpy as np
 import tifffile
 
 from ...errors import JobError, PermanentError
 from ...files import Folder, translated
-from ...geometry import Box, Vec
+from ...geometry import Box, Span, Vec
 from ...job import Job
 from ...retry import with_retry
-from ...volume import Layout, Pause, Piece, Say, UInt, Volume
+from ...volume import Layout, Mask, Pause, Piece, Say, UInt, Volume
 from ..images.plane import Header, damage
 from .bigtiff import BigTiff
 from .draft import SharedDraft, drafts_of_others
@@ -113,12 +114,11 @@ class StackDestination:
             with_retry(self._job.retry, partial(pages.read, place, name, inside.y, inside.x, plane))
         return Piece(out)
 
-    def holds(self, box: Box, t: int) -> bool:
-        if not self._draft.exists():
-            return self._is_complete()
-        first = self._page(box.z.start, t)
+    def held(self, pieces: Sequence[tuple[Box, int]]) -> Mask:
+        if not pieces or not self._draft.exists():
+            return np.full(len(pieces), bool(pieces) and self._is_complete())
         with self._draft.open() as file:
-            return all(self._form.is_written(file, page) for page in range(first, first + box.z.size))
+            return np.fromiter((self._has_pages(file, box.z, t) for box, t in pieces), np.bool_, len(pieces))
 
     def close(self) -> None:
         """Nothing is kept open between two calls."""
@@ -127,6 +127,10 @@ class StackDestination:
         if self._volume is None:
             raise RuntimeError("the destination must be told what to expect before it is used")
         return self._volume
+
+    def _has_pages(self, file: IO[bytes], z: Span, t: int) -> bool:
+        first = self._page(z.start, t)
+        return all(self._form.is_written(file, page) for page in range(first, first + z.size))
 
     def _page(self, z: int, t: int) -> int:
         volume = self._prepared()

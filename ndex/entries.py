@@ -1,0 +1,114 @@
+"""The files that journals consist of: entries one after the other, each with a checksum of its own.
+
+Such a file is only ever appended to, by one process. Whatever a crash, a full disk or a bad one has made of it, and
+however late a network file system shows what another machine has written, each entry is believed or not by itself.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+MARK = b"\xf5nx\n"
+"""Begins an entry: where one is damaged, the next is found by it. No text in UTF-8 has such a byte."""
+LONGEST = 1 << 24
+"""Bytes of an entry; one that says it has more is damaged."""
+CHUNK = 1 << 22
+"""Bytes that are read at once."""
+
+_START = struct.Struct("<4sII")
+_HEAD = struct.Struct("<4sIIBBxxqd")
+HEAD = np.dtype(
+    [
+        ("mark", "S4"),
+        ("seal", "<u4"),
+        ("length", "<u4"),
+        ("kind", "u1"),
+        ("verified", "u1"),
+        ("spare", "<u2"),
+        ("task", "<i8"),
+        ("at", "<f8"),
+    ]
+)
+"""An entry without what follows it: `length` bytes. The seal is the CRC-32 of all that comes after it."""
+
+
+class Kind(IntEnum):
+    """What an entry says."""
+
+    BEGUN = 1
+    """A run has begun; who runs it follows, as JSON."""
+    DONE = 2
+    """A task is done; the CRC-32 of each of its blocks follows, 4 bytes each, little-endian."""
+    FAILED = 3
+    """A task has failed; the reason follows."""
+    ENDED = 4
+    """The run has ended by itself."""
+
+
+@dataclass(frozen=True)
+class Entries:
+    """The entries of a file that can be believed, in order."""
+
+    heads: npt.NDArray[np.void]
+    """As HEAD says."""
+    starts: npt.NDArray[np.int64]
+    """Where in the file each of them begins."""
+
+
+def packed(kind: Kind, at: float, task: int = -1, content: bytes = b"", verified: bool = False) -> bytes:
+    """An entry. `at` is in seconds since the epoch."""
+    head = _HEAD.pack(MARK, 0, len(content), kind, verified, task, at)
+    seal = zlib.crc32(content, zlib.crc32(head[8:]))
+    return head[:4] + struct.pack("<I", seal) + head[8:] + content
+
+
+def entries(path: Path) -> Entries:
+    """What a file says, however damaged it is. Raises OSError when it cannot be read."""
+    heads, starts = bytearray(), array("q")
+    data, base = b"", 0
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            data += chunk
+            used = _collect(data, base, heads, starts, last=False)
+            data, base = data[used:], base + used
+    _collect(data, base, heads, starts, last=True)
+    return Entries(np.frombuffer(heads, HEAD), np.frombuffer(starts, np.int64))
+
+
+def contents(path: Path, places: Iterable[tuple[int, int]]) -> Iterator[bytes]:
+    """What follows the heads of entries, of which each place gives where it begins and the length of what follows.
+    Raises OSError when the file cannot be read."""
+    with path.open("rb") as file:
+        for start, length in places:
+            file.seek(start + HEAD.itemsize)
+            yield file.read(length)
+
+
+def _collect(data: bytes, base: int, heads: bytearray, starts: array[int], last: bool) -> int:
+    """Adds the entries in `data`, which stand at `base` in their file; how much of it needs no second look. Unless it
+    is the last of the file, an entry may go on behind its end."""
+    at, size = 0, len(data)
+    while (found := data.find(MARK, at)) >= 0:
+        at = found
+        if size - at < HEAD.itemsize:
+            break
+        _, seal, length = _START.unpack_from(data, at)
+        stop = at + HEAD.itemsize + length
+        if stop > size and length <= LONGEST and not last:
+            return at
+        if stop <= size and zlib.crc32(data[at + 8 : stop]) == seal:
+            heads += data[at : at + HEAD.itemsize]
+            starts.append(base + at)
+            at = stop
+        else:
+            at += 1
+    return at if found >= 0 else max(at, size - len(MARK) + 1)
