@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from .again import program, quoted
 from .channels import with_channels
 from .composing import HYDRA_ERRORS, VERSION_BASE, hydra_to_itself, rewrite
 from .errors import NdexError
@@ -28,6 +29,7 @@ from .multirun import (
     launched,
     leave_signals_to_the_parent,
     outcomes,
+    own_command,
     own_overrides,
     stoppable,
     stopped,
@@ -46,6 +48,7 @@ def run_command(arguments: list[str]) -> int:
     try:
         refuse_options(arguments)
         refuse_secrets(arguments)
+        Follow.command = [*program(), *arguments]
         with _as_hydra_wants(with_channels(arguments)), sweep_folders(), stoppable():
             hydra.main(config_path=str(CONF), config_name="config", **VERSION_BASE)(run_composed)()
             return _closing()
@@ -70,6 +73,7 @@ def run_composed(cfg: DictConfig) -> Outcome:
     sweep = Path(settings.sweep.dir) if settings.mode == RunMode.MULTIRUN else None
     number = int(settings.job.num) if sweep else 0
     overrides = own_overrides(sweep, task_overrides(settings)) if sweep else ""
+    command = own_command(sweep, task_overrides(settings)) if sweep else Follow.command
     output = Path(settings.runtime.output_dir) if writes(cfg.action) else None
     started = time.monotonic()
     if launched():
@@ -77,7 +81,7 @@ def run_composed(cfg: DictConfig) -> Outcome:
     if sweep and stopped(sweep):
         return Outcome(number, name, overrides, INTERRUPTED, 0.0)
     with log_file(output):
-        code = _exit_code(cfg, name, output, f"{name} #{number} {overrides}".strip() if sweep else "")
+        code = _exit_code(cfg, name, output, f"#{number} {overrides}".strip() if sweep else "", command)
     outcome = Outcome(number, name, overrides, code, time.monotonic() - started)
     if sweep:
         outcome.save(sweep)
@@ -86,7 +90,7 @@ def run_composed(cfg: DictConfig) -> Outcome:
     return outcome
 
 
-def _exit_code(cfg: DictConfig, name: str, output: Path | None, label: str) -> int:
+def _exit_code(cfg: DictConfig, name: str, output: Path | None, label: str, command: list[str]) -> int:
     """Of one job. What keeps it from ending by itself is said and logged here, so that a sweep goes on."""
     # Imported only now: help, completion and refusals of Hydra need neither numpy nor what workers and journals need.
     from .config import job_from
@@ -95,18 +99,18 @@ def _exit_code(cfg: DictConfig, name: str, output: Path | None, label: str) -> i
         job = job_from(cfg, name)
         from .execute import execute
 
-        return execute(job, output)
+        return execute(job, output, label, command)
     except NdexError as error:
         log.error("%s", error)
-        _say(str(error), label)
+        _say(str(error), name, label)
         return 2
     except KeyboardInterrupt:
         log.error("interrupted")
-        _say("interrupted; the same command goes on from here", label)
+        _say(f"interrupted; go on with: {quoted(command)}", name, label)
         return INTERRUPTED
     except Exception:
         log.exception("a bug in ndex")
-        _say("this is a bug in ndex", label)
+        _say("this is a bug in ndex", name, label)
         sys.excepthook(*sys.exc_info())
         return 1
 
@@ -116,14 +120,19 @@ def _closing() -> int:
     if Follow.sweep is None:
         return Follow.outcome.code if Follow.outcome else 0
     ended = outcomes(Follow.sweep)
+    code = worst([*(outcome.code for outcome in ended), *([INTERRUPTED] if stopped(Follow.sweep) else [])])
     if len(ended) > 1:
         print(table(ended))
-    return worst([*(outcome.code for outcome in ended), *([INTERRUPTED] if stopped(Follow.sweep) else [])])
+        if code:
+            print(f"all of them once more, which takes what is left: {quoted(Follow.command)}")
+    return code
 
 
-def _say(text: str, label: str = "") -> None:
+def _say(text: str, name: str = "", label: str = "") -> None:
+    """A job is named where it is one of several, which `label` tells apart."""
+    job = f"{name} {label}: " if label else ""
     for line in text.splitlines():
-        print(f"ndex: {label + ': ' if label else ''}{line}", file=sys.stderr)
+        print(f"ndex: {job}{line}", file=sys.stderr)
 
 
 @contextmanager

@@ -49,6 +49,9 @@ class Started:
     """Tasks that the journal already knows as done."""
     voxels: int
     """Voxels of the tasks that are left."""
+    nbytes: int = 0
+    """Bytes of these voxels at the destination."""
+    action: str = "run"
     untried: int = 0
     """Tasks that this run leaves alone, since only failed ones were asked for."""
     pieces: Pieces | None = None
@@ -134,6 +137,8 @@ class Result:
     links: tuple[str, ...] = ()
     """Where the volume can be looked at, once all of it is there."""
     journal: str = ""
+    again: str = ""
+    """The command that goes on, quoted for the shell; empty where nothing is left to do."""
     details: dict[str, object] = field(default_factory=dict)
     """What `plan`, `describe` and `status` found."""
 

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 
 from .errors import NdexError
-from .events import Event, Listener, Note, Result
+from .events import Listener, Note, Result
 from .job import Job
 from .notifications import notifications
 from .page import Page
-from .report import log, screen, write_result
+from .report import log, write_result
 from .runner import run
+from .screen import screen
 
 
-def execute(job: Job, output: Path | None) -> int:
+def execute(job: Job, output: Path | None, label: str = "", command: Sequence[str] = ()) -> int:
     """Run a job, show how it goes, and return the exit code. An `output` folder gets result.json, however it ends.
 
-    Raises NdexError when the job cannot work, before anything was transferred.
+    `label` tells the job from the others of a sweep, `command` is what was typed to run it. Raises
+    NdexError when the job cannot work, before anything was transferred.
     """
-    show = _one_at_a_time(screen(job.report.format))
     try:
-        with _interruptible(show) as stop, notifications(job) as told:
-            result = run(job, (*_pages(job, output, show), show, log, *told), stop)
+        with (
+            screen(job.report.format, label) as show,
+            _interruptible(show) as stop,
+            notifications(job) as told,
+        ):
+            result = run(job, (*_pages(job, output, show), show, log, *told), stop, command)
     except NdexError as error:
         _keep(Result(job.name, job.action, 2, error=str(error)), output)
         raise
@@ -44,17 +49,6 @@ def _pages(job: Job, output: Path | None, show: Listener) -> list[Listener]:
 def _keep(result: Result, output: Path | None) -> None:
     if output is not None:
         write_result(result, output / "result.json")
-
-
-def _one_at_a_time(listener: Listener) -> Listener:
-    """Interruptions are shown by a thread of their own."""
-    turn = threading.Lock()
-
-    def tell(event: Event) -> None:
-        with turn:
-            listener(event)
-
-    return tell
 
 
 @contextmanager

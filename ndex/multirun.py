@@ -16,6 +16,8 @@ from hydra.core.utils import JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from .again import program
+
 FOLDER = ".jobs"
 """Below the folder of the sweep."""
 INTERRUPTED = 130
@@ -49,8 +51,18 @@ def outcomes(sweep: Path) -> list[Outcome]:
 
 def own_overrides(sweep: Path, overrides: Sequence[str]) -> str:
     """Of one job's overrides those that the sweep as a whole was not given."""
-    shared = json.loads((sweep / FOLDER / "shared.json").read_text(encoding="utf-8"))
+    shared = _shared(sweep)["overrides"]
     return " ".join(override.lstrip("+") for override in overrides if override not in shared)
+
+
+def own_command(sweep: Path, overrides: Sequence[str]) -> list[str]:
+    """What to type for one job of a sweep alone."""
+    return [*_shared(sweep)["program"], *(override.lstrip("+") for override in overrides)]
+
+
+def _shared(sweep: Path) -> Any:
+    """What all jobs of a sweep have in common."""
+    return json.loads((sweep / FOLDER / "shared.json").read_text(encoding="utf-8"))
 
 
 def _write(path: Path, content: object) -> None:
@@ -123,12 +135,15 @@ def stoppable() -> Iterator[None]:
 class Follow(Callback):  # type: ignore[misc, unused-ignore]
     """Hydra returns nothing to the caller of a command; its callbacks say where the sweep is and how a run ended."""
 
+    command: ClassVar[list[str]] = ["ndex"]
+    """What was typed, word by word."""
     sweep: ClassVar[Path | None] = None
     outcome: ClassVar[Outcome | None] = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         Follow.sweep = Path(config.hydra.sweep.dir).absolute()
-        _write(Follow.sweep / FOLDER / "shared.json", task_overrides(config.hydra))
+        shared = {"program": program(), "overrides": task_overrides(config.hydra)}
+        _write(Follow.sweep / FOLDER / "shared.json", shared)
 
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
         job_return = kwargs["job_return"]

@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from . import convert
+from .again import again
 from .embedded import bosses, reachable
 from .errors import JobError, Missing, NdexError, TransferError, Unreachable
 from .events import Event, Listener, Note, Result, Started, Stopping, TaskDone, TaskFailed
@@ -35,12 +36,14 @@ FAILURES_IN_A_ROW = 20
 """Of the kind that may pass by itself. After so many the other side is gone, and the rest is left for another run."""
 
 
-def run(job: Job, listeners: Sequence[Listener] = (), stop: threading.Event | None = None) -> Result:
+def run(
+    job: Job, listeners: Sequence[Listener] = (), stop: threading.Event | None = None, command: Sequence[str] = ()
+) -> Result:
     """Run a job and say how it ended.
 
     `listeners` are called with every event, in this thread. Once `stop` is set no further task is begun; those under
-    way are finished. Raises NdexError when the job is wrong or an end cannot be reached before the first task;
-    failures of single tasks are in the result.
+    way are finished. `command` is what was typed, for the result to say how to go on. Raises NdexError when the job is
+    wrong or an end cannot be reached before the first task; failures of single tasks are in the result.
     """
 
     def emit(event: Event) -> None:
@@ -55,7 +58,7 @@ def run(job: Job, listeners: Sequence[Listener] = (), stop: threading.Event | No
             result = _ACTIONS[job.action](_Run(live, emit, stop or threading.Event()))
         finally:
             close_ends(live)
-    result = replace(result, seconds=time.monotonic() - begin)
+    result = replace(result, seconds=time.monotonic() - begin, again=again(result, command))
     emit(result)
     return result
 
@@ -99,8 +102,9 @@ class _Run:
     def __post_init__(self) -> None:
         self.totals = Result(self.job.name, self.job.action, 0)
 
-    def begin(self, plan: Plan, created: Sequence[str], known: Indexes, untried: int = 0) -> None:
+    def begin(self, past: History, created: Sequence[str], known: Indexes, untried: int = 0) -> None:
         """The plan stands; the tasks `known` are done."""
+        plan, voxels = past.plan, past.voxels_left(known)
         label = ends_of(self.job).destination.label
         self.totals = replace(
             self.totals,
@@ -118,7 +122,9 @@ class _Run:
                 created=tuple(created),
                 tasks=len(plan),
                 resumed=len(known),
-                voxels=plan.voxels,
+                voxels=voxels,
+                nbytes=voxels * plan.dtype.itemsize,
+                action=self.job.action,
                 untried=untried,
                 pieces=pieces_of(plan, known),
             )
@@ -149,14 +155,10 @@ class _Run:
         return self.result()
 
     def result(self) -> Result:
-        code = 2 if self.hopeless else 130 if self.stop.is_set() else 1 if self.failed or self.halted else 0
-        return replace(
-            self.totals,
-            exit_code=code,
-            failed=tuple(self.failed),
-            filled=tuple(sorted(self.filled)),
-            error=self.halted,
-        )
+        wrong = self.hopeless and not self.totals.done  # a disk that gets full on the way has not made the job wrong
+        code = 2 if wrong else 130 if self.stop.is_set() else 1 if self.failed or self.halted else 0
+        failed, filled = tuple(self.failed), tuple(sorted(self.filled))
+        return replace(self.totals, exit_code=code, failed=failed, filled=filled, error=self.halted)
 
     def _is_over(self) -> bool:
         return self.stop.is_set() or self.halted is not None
@@ -208,7 +210,7 @@ def _transfer(run: _Run) -> Result:
         log.keep_job(as_yaml(job))
         left, untried = past.left(known)
         run.totals = replace(run.totals, journal=str(past.folder))
-        run.begin(plan, created, known, untried)
+        run.begin(past, created, known, untried)
         result = run.work_off(plan, partial(transfer, job, plan), left, log.keep)
         complete = result.left + result.untried == 0 and past.complete()
         return _finish(run, plan, result) if complete else result
@@ -261,7 +263,7 @@ def _verify(run: _Run) -> Result:
         run.emit(Note(f"The source cannot be read, so the checksums of the journal are compared. {gone}"))
         found = History(job, plan).known
         items = ((index, found.checksums(index)) for index in range(*plan.part))
-    run.begin(plan, (), Indexes.of(()))
+    run.begin(History(job, plan), (), Indexes.of(()))
     result = run.work_off(plan, partial(compare, job, plan), items)
     try:
         History(job, plan).take_back([task for task in result.failed if task.differs])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -86,8 +87,10 @@ class Command:
 
     def __init__(self, here: Path, *arguments: str) -> None:
         self.lines: list[str] = []
+        words = [sys.executable, "-m", "ndex", "report.format=json", *arguments]
+        self.typed = shlex.join(words)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "ndex", "report.format=json", *arguments],
+            words,
             cwd=here,
             env={
                 **os.environ,

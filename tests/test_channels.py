@@ -38,7 +38,8 @@ FILE = "resource.channels_file=channels.txt"
 def table(out: str) -> list[list[str]]:
     """The closing lines, without their times."""
     rows = [line.split() for line in out.splitlines()]
-    return [[row[2], row[-1]] for row in rows[rows.index(["#", "job", "result", "time", "with"]) + 1 :]]
+    rows = rows[rows.index(["#", "job", "result", "time", "with"]) + 1 :]
+    return [[row[2], row[-1]] for row in rows if row[0].isdigit()]
 
 
 def test_every_channel_is_a_job_of_its_own(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

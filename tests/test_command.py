@@ -179,6 +179,18 @@ def test_an_output_folder_that_cannot_be_made(here: Path, capsys: pytest.Capture
     assert "hydra.run.dir=FOLDER" in refused(capsys, "job=copy")
 
 
+def test_a_job_knows_what_was_typed(here: Path, scripted: list[str]) -> None:
+    assert main(["job=copy", "hydra.run.dir=here", "resource.channel=2018_01"]) == 0
+    assert commands == [["ndex", "job=copy", "hydra.run.dir=here", "resource.channel=2018_01"]]
+
+
+def test_a_job_of_a_sweep_can_be_run_alone(here: Path, scripted: list[str]) -> None:
+    assert main(["-m", "job=copy", "resource.channel=2017,2018_01", "hydra.sweep.dir=there", "shard.count=2"]) == 0
+    assert main(commands[1][1:]) == 0
+    assert scripted == ["2017", "2018_01", "2018_01"]
+    assert commands[0] == ["ndex", "job=copy", "resource.channel='2017'", "shard.count=2"]
+
+
 def test_a_sweep_of_names_like_numbers(here: Path, scripted: list[str]) -> None:
     assert main(["job=copy", "-m", "resource.channel=2018_01,2018_02"]) == 0
     assert scripted == ["2018_01", "2018_02"]
@@ -201,7 +213,9 @@ def test_every_job_of_a_sweep_runs_and_the_worst_code_wins(here: Path, capsys: p
         "ndex: copy #0 source.path=nowhere resource.channel=a",
         "ndex: copy #1 source.path=nowhere resource.channel=b",
     ]
-    rows = [line.split() for line in out.splitlines()[-5:]]
+    *_, last = out.splitlines()
+    assert last == "all of them once more, which takes what is left: ndex " + " ".join(sweep)
+    rows = [line.split() for line in out.splitlines()[-6:-1]]
     assert [row[0] for row in rows] == ["#", "0", "1", "2", "3"]
     assert [row[2] for row in rows[1:]] == ["wrong", "wrong", "done", "done"]
     assert len(list(here.glob("out_[ab]/*.tif"))) == 6
@@ -216,16 +230,22 @@ def test_a_sweep_in_other_processes(here: Path, capfd: pytest.CaptureFixture[str
     assert main(sweep) == 2
     out, err = capfd.readouterr()
     assert "ndex: copy #0 source.path=nowhere: source.path" in err
-    assert [line.split()[0] for line in out.splitlines()[-3:]] == ["#", "0", "1"]
+    assert [line.split()[0] for line in out.splitlines()[-4:-1]] == ["#", "0", "1"]
     assert len(list((here / "out_a").glob("*.tif"))) == 3
+
+
+commands: list[list[str]] = []
+"""With which each job that was scripted could be run alone."""
 
 
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Replaces the work by what the channel's name says; the list has the channels that were asked for."""
     asked: list[str] = []
+    commands.clear()
 
-    def execute(job: Job, output: Path | None) -> int:
+    def execute(job: Job, output: Path | None, label: str, command: list[str]) -> int:
+        commands.append(command)
         assert job.resource is not None
         asked.append(job.resource.channel)
         match job.resource.channel:
@@ -265,7 +285,8 @@ def test_an_interruption_stops_the_sweep(
 ) -> None:
     assert main(["-m", "job=copy", f"resource.channel=wrong,{interruption},em"]) == 130
     assert scripted == ["wrong", interruption]
-    assert ("goes on from here" in capsys.readouterr().err) == (interruption == "ctrl-c")
+    one = "go on with: ndex job=copy resource.channel=ctrl-c\n"
+    assert capsys.readouterr().err.endswith(one) == (interruption == "ctrl-c")
 
 
 def test_values_from_the_environment_are_not_shown(

@@ -92,7 +92,7 @@ def test_the_second_aborts(backend: str, number: int, here: Path) -> None:
         command.interrupt(number)
         command.until("Note", "Interrupted")
         command.interrupt(number)
-        assert command.ended(within=10) == (130, "ndex: interrupted; the same command goes on from here\n")
+        assert command.ended(within=10) == (130, f"ndex: interrupted; go on with: {command.typed}\n")
         assert nobody_left(here)
         run_again(boss, here, upload(boss, backend), FREE)
 
@@ -123,7 +123,7 @@ def test_many_requests_that_nobody_answers(here: Path) -> None:
         command.interrupt()
         command.until("Note", "Interrupted")
         command.interrupt()
-        assert command.ended(within=10) == (130, "ndex: interrupted; the same command goes on from here\n")
+        assert command.ended(within=10) == (130, f"ndex: interrupted; go on with: {command.typed}\n")
 
 
 @pytest.mark.parametrize("backend", ["processes"])
@@ -177,7 +177,7 @@ def test_a_sweep_stops(here: Path) -> None:
         command.until("Note", "Interrupted")
         boss.go.set()
         assert command.ended()[0] == 130
-        table = [line.split()[:4] for line in command.lines[-3:]]
+        table = [line.split()[:4] for line in command.lines[-4:-1]]
         assert [row[0] for row in table] == ["#", "0", "1"]
         assert [row[2] for row in table[1:]] == ["done", "interrupted"]
         assert nobody_left(here)
@@ -205,6 +205,6 @@ def test_a_sweep_in_other_processes_stops(twice: bool, number: int, here: Path) 
             assert "Traceback" not in err
             assert nobody_left(here)
             if not twice:
-                rows = [line.split() for line in command.lines[-3:]]
+                rows = [line.split() for line in command.lines[-4:-1]]
                 assert [row[2] for row in rows[1:]] == ["interrupted", "interrupted"]
         run_again(boss, here, upload(boss, "serial", "a"), 0 if twice else 1)

@@ -1,20 +1,22 @@
 """What people and scripts see of a run."""
 
-import io
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
+import pytest
 
 from ndex.events import Event, Note, Pieces, Result, Started, Stopping, TaskDone, TaskFailed
 from ndex.geometry import ORIGIN, Box, Span, Tiling, Vec
-from ndex.report import EVERY, Bar, JsonLines, Lines, facts_of, screen, write_result
+from ndex.report import facts_of, lines_of, write_result
 from ndex.volume import Volume
 
 BOX = Box.of((0, 10), (0, 20), (0, 16))
-STARTED = Started("em", "planes in a", "lab/run7/em", ("channel em",), tasks=4, resumed=1, voxels=12800)
+STARTED = Started(
+    "em", "planes in a", "lab/run7/em", ("channel em",), tasks=4, resumed=1, voxels=9600, nbytes=9_600_000
+)
 DONE = TaskDone(1, BOX, 0, 3_200_000, (5,), verified=True)
 FAILED = TaskFailed(2, BOX, 0, "em_0017.tif is cut short")
 RESULT = Result(
@@ -29,69 +31,119 @@ RESULT = Result(
     failed=(FAILED,),
     nbytes=3_200_000,
     seconds=2,
+    again="ndex job=em 'extent.x=[0, 10]'",
 )
 
 
-def lines_for(*events: object, times: tuple[float, ...] = ()) -> list[str]:
-    said: list[str] = []
-    clock = iter([0.0, *times])
-    lines = Lines(said.append, clock=lambda: next(clock, 0.0))
-    for event in events:
-        lines(event)  # type: ignore[arg-type]  # events of any kind
-    return said
-
-
-def test_plain_lines_tell_beginning_failures_and_end() -> None:
-    assert lines_for(Note("Using the embedded BOSS in here"), STARTED, DONE, FAILED, RESULT) == [
-        "Using the embedded BOSS in here",
-        "em: planes in a -> lab/run7/em",
-        "  creates channel em",
-        "  1 of 4 tasks were done before",
-        "FAILED x 0:10, y 0:20, z 0:16: em_0017.tif is cut short",
-        "em: 1 of 3 tasks transferred, 3.2 MB in 2.0 s (1.6 MB/s), 0 verified, 1 done before, 1 FAILED",
-        "  failed x 0:10, y 0:20, z 0:16: em_0017.tif is cut short",
-        "  2 tasks are left; the same command goes on from here",
+def test_a_run_with_nothing_left_says_so() -> None:
+    done = Result("em", "run", 0, "a", "b", tasks=4, resumed=4, links=("https://look.here",))
+    assert lines_of(done) == [
+        "em: nothing is left to do, all 4 tasks were done before",
+        "  the data is in b",
+        "  look at it: https://look.here",
     ]
 
 
-def test_progress_is_said_every_now_and_then() -> None:
-    said = lines_for(STARTED, DONE, DONE, times=(EVERY / 2, EVERY + 1))
-    assert said[-1] == "2 of 3 tasks, 6.4 MB, 206.5 kB/s, 0 failed, about 0 min left"
-    assert len(said) == 4
+def test_the_end_says_what_became_of_everything() -> None:
+    filled = (*range(20, 36), 40, *range(50, 90, 2))
+    ended = replace(RESULT, empty=1200, filled=filled, repaired=2, untried=1, failed=(FAILED,) * 25, tasks=1234)
+    assert lines_of(ended) == [
+        "em: 1 of 1,232 tasks transferred, 3.2 MB in 2.0 s (1.6 MB/s), 0 verified",
+        "  resumed    1 task, done before",
+        "  untried    1 task, left alone with retry.only_failed",
+        "  empty      1,200 blocks, nothing but zeros",
+        "  filled     37 absent planes, now zeros: z 20-35, 40, 50, 52, 54, 56, 58, 60, 62, 64, 66, 68 and 10 more",
+        "  repaired   2 tasks, found to differ, and transferred again",
+        "  FAILED     25 tasks",
+        *["    x 0:10, y 0:20, z 0:16: em_0017.tif is cut short"] * 20,
+        "    and 5 more; action=status lists them",
+        "  what is done is in lab/run7/em",
+        "  1,231 tasks left; go on with: ndex job=em 'extent.x=[0, 10]'",
+    ]
 
 
-def test_a_run_with_nothing_left_says_so() -> None:
-    done = Result("em", "run", 0, "a", "b", tasks=4, resumed=4)
-    assert lines_for(done) == ["em: nothing is left to do, all 4 tasks were done before", "  the data is in b"]
+@pytest.mark.parametrize(
+    ("ended", "said"),
+    [
+        (replace(RESULT, done=3, failed=(), error="the token may not downsample.", exit_code=1), [
+            "  resumed    1 task, done before",
+            "  the data is in lab/run7/em",
+            "  but the token may not downsample",
+            "  to try that again: ndex job=em 'extent.x=[0, 10]'",
+        ]),
+        (replace(RESULT, done=0, resumed=0), [
+            "  FAILED     1 task",
+            "    x 0:10, y 0:20, z 0:16: em_0017.tif is cut short",
+            "  4 tasks left; go on with: ndex job=em 'extent.x=[0, 10]'",
+        ]),
+        (replace(RESULT, action="verify", failed=(replace(FAILED, differs=True),), again="ndex job=em action=run"), [
+            "  resumed    1 task, done before",
+            "  FAILED     1 task",
+            "    x 0:10, y 0:20, z 0:16: em_0017.tif is cut short",
+            "  to transfer again what differs: ndex job=em action=run",
+        ]),
+        (replace(RESULT, action="verify", resumed=0), [
+            "  FAILED     1 task",
+            "    x 0:10, y 0:20, z 0:16: em_0017.tif is cut short",
+        ]),
+    ],
+)  # fmt: skip
+def test_the_end_says_how_to_go_on(ended: Result, said: list[str]) -> None:
+    assert lines_of(ended)[1:] == said
 
 
-def test_many_failures_are_counted_not_listed() -> None:
-    said = lines_for(STARTED, *[FAILED] * 30)
-    assert len([line for line in said if line.startswith("FAILED")]) == 10
+PLAN: dict[str, object] = {
+    "extent": {"x": [0, 21504], "y": [0, 10], "z": [-5, 11]},
+    "destination_extent": {"x": [0, 21504], "y": [0, 10], "z": [0, 16]},
+    "micrometers": [86.016, 0.04, 0.64],
+    "times": [0, 1],
+    "dtype": "uint16 to uint8",
+    "creates": ["experiment lab/run7", "channel lab/run7/em"],
+    "voxels": 3440640,
+    "bytes": 3440640,
+    "tasks": 1200,
+    "tasks_of_all_shards": 4800,
+    "tasks_done": 200,
+    "blocks": 4200,
+    "block": {"x": 1024, "y": 1024, "z": 16},
+    "workers": 2,
+    "requests_in_flight": 8,
+    "memory": 4 * 10**9,
+}
 
 
-def test_json_lines_are_one_event_each() -> None:
-    out = io.StringIO()
-    show = JsonLines(out)
-    for event in (STARTED, DONE, Stopping("interrupted"), RESULT):
-        show(event)
-    events = [json.loads(line) for line in out.getvalue().splitlines()]
-    assert [event["event"] for event in events] == ["Started", "TaskDone", "Stopping", "Result"]
-    assert events[1]["box"] == {"x": [0, 10], "y": [0, 20], "z": [0, 16]}
+def test_a_plan_is_a_table() -> None:
+    planned = Result("em", "plan", 0, "planes in a", "lab/run7/em", tasks=1200, resumed=200, details=PLAN)
+    assert lines_of(planned) == [
+        "em: a plan; nothing was touched",
+        "  from       planes in a",
+        "  to         lab/run7/em",
+        "  creates    experiment lab/run7",
+        "  creates    channel lab/run7/em",
+        "  x          0 to 21,504, 21,504 voxels, 86.016 micrometers",
+        "  y          0 to 10, 10 voxels, 0.04 micrometers",
+        "  z          -5 to 11, 16 voxels, 0.64 micrometers; 0 to 16 at the destination",
+        "  voxels     3,440,640 uint16 to uint8, 3.4 MB",
+        "  done       200 of 1,200 tasks (of 4,800 of all shards), 1,000 tasks left",
+        "  requests   4,200, blocks of 1,024 x 1,024 x 16 voxels",
+        "  workers    2, with 8 requests in flight",
+        "  memory     up to 4.0 GB",
+    ]
 
 
-def test_the_bar_ends_with_the_same_lines() -> None:
-    out = io.StringIO()
-    bar = Bar(out)
-    for event in (STARTED, DONE, FAILED, RESULT):
-        bar(event)
-    assert "FAILED x 0:10, y 0:20, z 0:16: em_0017.tif is cut short" in out.getvalue()
-    assert "2 tasks are left" in out.getvalue()
-
-
-def test_without_a_terminal_there_are_plain_lines() -> None:
-    assert isinstance(screen("text", io.StringIO()), Lines)
-    assert isinstance(screen("json", io.StringIO()), JsonLines)
+def test_a_plan_tells_the_time_where_it_is_known() -> None:
+    told = PLAN | {
+        "seconds": 612_000.0,
+        "bottleneck": "the network",
+        "times": [0, 3],
+        "creates": [],
+        "micrometers": None,
+    }
+    lines = lines_of(Result("em", "plan", 0, details=told))
+    assert lines[-1] == "  time       about 7 d 2 h, limited by the network"
+    assert "  creates    nothing: all of it exists" in lines
+    assert "  t          0 to 3" in lines
+    assert not [line for line in lines if "micrometers" in line]
 
 
 def test_result_json_holds_everything(tmp_path: Path) -> None:
@@ -103,14 +155,27 @@ def test_result_json_holds_everything(tmp_path: Path) -> None:
 
 EVENTS: dict[type, set[str]] = {
     Note: {"text"},
-    Started: {"name", "source", "destination", "created", "tasks", "resumed", "untried", "left", "voxels", "pieces"},
+    Started: {
+        "name",
+        "source",
+        "destination",
+        "created",
+        "tasks",
+        "resumed",
+        "untried",
+        "left",
+        "voxels",
+        "pieces",
+        "nbytes",
+        "action",
+    },
     TaskDone: {"index", "box", "t", "nbytes", "checksums", "empty", "filled", "verified", "repaired"},
     TaskFailed: {"index", "box", "t", "reason", "fatal", "transient", "bug", "differs"},
     Stopping: {"reason"},
     Result: {
         *("name", "action", "exit_code", "source", "destination", "tasks", "done", "resumed", "untried", "left"),
         *("failed", "voxels", "nbytes", "empty", "filled", "verified", "repaired", "seconds", "error", "links"),
-        *("journal", "details"),
+        *("journal", "again", "details"),
     },
 }
 """What scripts rely on: keys may be added here, none may go."""

@@ -102,7 +102,7 @@ def test_beginning_and_end(job: Callable[..., Job], slack: Slack) -> None:
     started, finished = slack.texts
     assert started == "*job*: started\nmemory:a -&gt; memory:b, 3 tasks"
     assert finished.startswith("*job*: finished\njob: 3 of 3 tasks transferred, 3.9 kB in ")
-    assert finished.endswith("  the data is in memory:b\n  https://look.here/?a&amp;b")
+    assert finished.endswith("  the data is in memory:b\n  look at it: https://look.here/?a&amp;b")
     assert {arguments["channel"] for arguments in slack.arguments("chat.postMessage")} == {"#ingest"}
     assert {seen.headers["Authorization"] for seen in slack.server.seen} == {f"Bearer {TOKEN}"}
 
@@ -119,7 +119,7 @@ def test_a_failure_calls_somebody_and_brings_the_end_of_the_log(
     _, error, failed = slack.texts
     assert error == "*job*: FAILED x 0:9, y 0:9, z 0:16\nplane &lt;7&gt; is cut short"
     assert failed.startswith("<@U024BE7LH> *job*: failed\njob: 0 of 3 tasks transferred")
-    assert "3 FAILED" in failed
+    assert "FAILED     3 tasks" in failed
     assert [line.partition("ERROR ")[2] for line in slack.files[0].splitlines()] == [
         f"about to fail at x 0:9, y 0:9, z {z}:{z + 16}" for z in (0, 16, 32)
     ]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ..events import Pieces
 from ..geometry import Tiling
-from ..summary import megabytes
+from ..wording import megabytes
 from .coverage import Coverage, State
 from .pace import Pace
 from .pictures import map_uri

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import floor, log10
 
 from ..events import Result, Started
-from ..summary import megabytes
+from ..wording import megabytes
 from .cuts import Cut
 from .pictures import cut_uri, window_of
 from .text import table, text
