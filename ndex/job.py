@@ -182,6 +182,15 @@ class Blocks:
 
 
 @dataclass(frozen=True)
+class Rate:
+    """What all workers of all shards may ask of a BOSS in a second; null: as much as it gives."""
+
+    requests: Annotated[float, Field(gt=0)] | None = None
+    bytes: Annotated[ByteSize, Field(gt=0)] | None = None
+    """As they travel, in either direction."""
+
+
+@dataclass(frozen=True)
 class Parallel:
     """How much happens at once."""
 
@@ -191,8 +200,10 @@ class Parallel:
     requests: Positive = 4
     """Requests in flight per worker."""
     memory: Annotated[ByteSize, Field(gt=0)] = ByteSize(4 << 30)
-    """Bytes that all workers of this machine may hold."""
+    """Bytes that all workers of one machine may hold."""
     address: str | None = None
+    """Of a Dask scheduler, or path of its scheduler file; null: a cluster of this machine."""
+    rate: Rate = Rate()
 
     def __post_init__(self) -> None:
         if self.n_jobs == 0:

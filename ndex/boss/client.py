@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..job import Boss, Retry
+from ..job import Boss, Rate, Retry
 from .catalog import Catalog
 from .connection import Connection
 from .credentials import find_credentials
 from .cutouts import Cutouts
 from .derived import Derived
 from .metadata import Metadata
+from .pace import pace_of
+
+NO_LIMIT = Rate()
 
 
 class BossClient(Catalog, Cutouts, Metadata, Derived):
     """One BOSS, in ndex's terms. Usable by several threads at once."""
 
     @classmethod
-    def connect(cls, boss: Boss, retry: Retry) -> BossClient:
-        """The client for the BOSS of a job; nothing is sent yet.
+    def connect(cls, boss: Boss, retry: Retry, rate: Rate = NO_LIMIT) -> BossClient:
+        """The client for the BOSS of a job; nothing is sent yet. `rate` is what this shard may ask for.
 
         Raises AccessError when there is no usable token, JobError when there is no usable host.
         """
-        return cls(Connection(find_credentials(boss), boss.timeout), retry)
+        access = find_credentials(boss)
+        return cls(Connection(access, boss.timeout, pace_of(access.host, rate, retry)), retry)
 
     def impatient(self) -> BossClient:
         """The same client for the questions before a transfer, which give up within seconds."""

@@ -14,8 +14,10 @@ from requests.utils import get_environ_proxies
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from ..errors import ServerError
+from ..retry import seconds_to_wait
 from .credentials import Credentials
 from .faults import Answer, interruption
+from .pace import Pace
 
 if TYPE_CHECKING:
     from intern.remote.boss import BossRemote
@@ -41,8 +43,9 @@ class Connection:
     used next. Nothing is tried again here.
     """
 
-    def __init__(self, access: Credentials, timeout: float) -> None:
+    def __init__(self, access: Credentials, timeout: float, pace: Pace) -> None:
         self.access = access
+        self._pace = pace
         self._timeout = timeout
         self._idle: list[BossRemote] = []
 
@@ -51,7 +54,8 @@ class Connection:
         return self._exchange(service, what, build, "application/json", JSON_TIMEOUT, JSON_LIMIT)
 
     def ask_voxels(self, what: str, build: Build, limit: int = ERROR_LIMIT) -> Answer:
-        """The answer to a cutout request, of at most `limit` bytes if it is a success."""
+        """The answer to a cutout request, of at most `limit` bytes if it is a success. Sent when it is its turn."""
+        self._pace.wait()
         return self._exchange("volume", what, build, "application/blosc", self._timeout, limit)
 
     def close(self) -> None:
@@ -68,7 +72,10 @@ class Connection:
                 prepared.headers.update({"Accept": accept, "Accept-Encoding": "identity"})
                 response = owner.session.send(prepared, allow_redirects=False, **options)
                 try:
-                    return _read(response, accept, limit, what)
+                    answer = _read(response, accept, limit, what)
+                    self._pace.carry(len(answer.body) + int(prepared.headers.get("Content-Length", 0)))
+                    self._pace.answered(answer.status, seconds_to_wait(answer.retry_after))
+                    return answer
                 finally:
                     response.close()
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:

@@ -109,6 +109,8 @@ def failure(answer: Answer, what: str, access: Credentials) -> NdexError:
         return Missing(f"{text} It is being deleted, and its name stays taken until that is done.")
     if status == 404 and answer.code == NOT_FOUND:
         return Missing(text)
+    if status == 429 and answer.retry_after:  # not the quota, which takes days (boss-api 12.1)
+        return TransientError(text, seconds_to_wait(answer.retry_after))
     if status == 429:
         return JobError(f"{text} The quota of this account is used up; ask an administrator of the BOSS.")
     if status == 413:

@@ -12,6 +12,7 @@ import numpy as np
 from ...boss.client import BossClient
 from ...boss.concurrent import for_each
 from ...boss.hierarchy import CUBOID
+from ...boss.pace import share
 from ...boss.records import Channel
 from ...boss.resources import Found, Site, look, require_site
 from ...errors import JobError
@@ -72,7 +73,7 @@ class Level:
     def _client(self) -> BossClient:
         with self._lock:
             if self._open is None:
-                self._open = BossClient.connect(self._boss, self._job.retry)
+                self._open = BossClient.connect(self._boss, self._job.retry, share(self._job))
             return self._open
 
     def _found(self, client: BossClient) -> Found:
