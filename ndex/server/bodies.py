@@ -24,34 +24,24 @@ class SizedBody:
         self.left = length
         """Bytes still on the wire."""
 
-    def read(self, limit: int) -> bytearray:
-        """All of it, into memory of the right size. Raises BossFault (413)."""
+    def read(self, limit: int) -> bytes:
+        """All of it. Raises BossFault (413), Disconnected."""
         if self.left > limit:
             raise too_large(limit)
-        body = bytearray(self.left)
-        if body:
-            self._go_ahead()
-            self._fill(memoryview(body))
+        if not self.left:
+            return b""
+        self._go_ahead()
+        body = exactly(self._stream, self.left)
+        self.left = 0
         return body
 
     def drain(self, limit: int) -> bool:
         """Read and forget the rest; False when that is more than `limit` bytes and was left."""
         if self.left > limit:
             return False
-        scratch = memoryview(bytearray(min(self.left, SCRATCH)))
         while self.left:
-            self._fill(scratch[: self.left])
+            self.left -= len(exactly(self._stream, min(self.left, SCRATCH)))
         return True
-
-    def _fill(self, target: memoryview) -> None:
-        """Raises Disconnected."""
-        try:
-            count = self._stream.readinto(target)
-        except OSError as error:
-            raise Disconnected from error
-        self.left -= count
-        if count != len(target):
-            raise Disconnected
 
 
 class ChunkedBody:
@@ -85,7 +75,7 @@ class ChunkedBody:
             left = self._chunk_size()
             self._ended = left == 0
             while left:
-                piece = self._exactly(min(left, SCRATCH))
+                piece = exactly(self._stream, min(left, SCRATCH))
                 left -= len(piece)
                 yield piece
             self._end_of_chunk()
@@ -112,11 +102,13 @@ class ChunkedBody:
             raise Disconnected
         return line
 
-    def _exactly(self, size: int) -> bytes:
-        try:
-            piece = self._stream.read(size)
-        except OSError as error:
-            raise Disconnected from error
-        if len(piece) != size:
-            raise Disconnected
-        return piece
+
+def exactly(stream: BufferedIOBase, size: int) -> bytes:
+    """The next `size` bytes, straight from the socket into memory that nobody has cleared. Raises Disconnected."""
+    try:
+        piece = stream.read(size)
+    except OSError as error:
+        raise Disconnected from error
+    if len(piece) != size:
+        raise Disconnected
+    return piece

@@ -66,7 +66,7 @@ def to_black(site: Site, request: Request, **where: str) -> Response:
 
 def read(site: Site, region: Region) -> Array:
     """The voxels in the shape of the region. Raises BossFault (5000)."""
-    array: Array = np.zeros((region.times.size, *region.box.shape), region.channel.dtype)
+    array: Array = np.empty((region.times.size, *region.box.shape), region.channel.dtype)
     try:
         for sample, layer in zip(array, region.layers(), strict=True):
             site.volume.read_into(sample, layer, region.box)
