@@ -17,20 +17,24 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from .again import program, quoted
+from .batch import Batch, time_limit
 from .channels import with_channels
 from .composing import HYDRA_ERRORS, VERSION_BASE, hydra_to_itself, rewrite
-from .errors import NdexError
+from .errors import JobError, NdexError
 from .explain import explain, refuse_options
 from .jobs import CONF, GROUP, safe_name
 from .multirun import (
+    BASIC,
     INTERRUPTED,
     Follow,
     Outcome,
+    give_up,
     launched,
     leave_signals_to_the_parent,
     outcomes,
     own_command,
     own_overrides,
+    stop,
     stoppable,
     stopped,
     table,
@@ -50,7 +54,8 @@ def run_command(arguments: list[str]) -> int:
         refuse_secrets(arguments)
         Follow.command = [*program(), *arguments]
         with _as_hydra_wants(with_channels(arguments)), sweep_folders(), stoppable():
-            hydra.main(config_path=str(CONF), config_name="config", **VERSION_BASE)(run_composed)()
+            with _lost_jobs():
+                hydra.main(config_path=str(CONF), config_name="config", **VERSION_BASE)(run_composed)()
             return _closing()
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 0
@@ -61,6 +66,7 @@ def run_command(arguments: list[str]) -> int:
     except OSError as error:
         _say(f"cannot write the output folder {error.filename}: {error.strerror}; choose one with hydra.run.dir=FOLDER")
     except KeyboardInterrupt:
+        _let_go()
         _closing()
         return INTERRUPTED
     return 2
@@ -76,16 +82,18 @@ def run_composed(cfg: DictConfig) -> Outcome:
     command = own_command(sweep, task_overrides(settings)) if sweep else Follow.command
     output = Path(settings.runtime.output_dir) if writes(cfg.action) else None
     started = time.monotonic()
-    if launched():
+    if sweep and launched():
         leave_signals_to_the_parent()
     if sweep and stopped(sweep):
         return Outcome(number, name, overrides, INTERRUPTED, 0.0)
-    with log_file(output):
+    with log_file(output), time_limit() as limit:
         code = _exit_code(cfg, name, output, f"#{number} {overrides}".strip() if sweep else "", command)
     outcome = Outcome(number, name, overrides, code, time.monotonic() - started)
     if sweep:
         outcome.save(sweep)
-        if code == INTERRUPTED and not launched():
+    if sweep and code == INTERRUPTED:
+        limit.queue_again()
+        if not launched():
             raise KeyboardInterrupt
     return outcome
 
@@ -113,6 +121,32 @@ def _exit_code(cfg: DictConfig, name: str, output: Path | None, label: str, comm
         _say("this is a bug in ndex", name, label)
         sys.excepthook(*sys.exc_info())
         return 1
+
+
+@contextmanager
+def _lost_jobs() -> Iterator[None]:
+    """What becomes of a sweep when the launcher finds that a job has vanished: the others are waited for, and those of
+    which nothing was heard have failed. Raises JobError when it could not start any."""
+    try:
+        yield
+    except RuntimeError as error:  # of submitit, and of the pools of joblib
+        sweep = Follow.sweep
+        if sweep is None or Follow.launcher == BASIC:
+            raise
+        batch = Batch(sweep, Follow.launcher)
+        if batch.used and not batch.jobs:
+            raise JobError(f"the launcher cannot start the jobs: {' '.join(str(error).split())}") from error
+        batch.wait()
+        for lost in give_up(sweep):
+            where = f"; the last it said is in {path}" if (path := batch.log_of(lost.number)) else ""
+            _say(f"ended without a word, as when it is killed{where}", lost.name, f"#{lost.number} {lost.overrides}")
+
+
+def _let_go() -> None:
+    """Has no job begin that still waits in the queue of a batch system, and says how to end those that run."""
+    if Follow.sweep is not None and (ids := Batch(Follow.sweep, Follow.launcher).ids):
+        stop(Follow.sweep)
+        _say(f"jobs that have begun go on, those in the queue will not begin; to end them all at once: scancel {ids}")
 
 
 def _closing() -> int:

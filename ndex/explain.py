@@ -13,6 +13,14 @@ from .jobs import GROUP, GROUPS, job_names
 from .wording import nearest
 
 
+LAUNCHERS = {
+    "submitit_slurm": "'ndex[slurm]'",
+    "submitit_local": "'ndex[slurm]'",
+    "joblib": "hydra-joblib-launcher",
+}
+"""Hydra's launchers that ndex does not bring along, and what brings them."""
+
+
 def explain(error: Exception) -> str:
     """What is wrong with a command line or a job file that Hydra does not accept."""
     if isinstance(error, OverrideParseException):
@@ -49,6 +57,8 @@ def _no_such_choice(error: MissingConfigException) -> str:
     if group == GROUP:
         return _no_such_job(choice)
     group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+    if choice in LAUNCHERS:
+        return f"{group}={choice}: this launcher is not installed; pip install {LAUNCHERS[choice]}"
     options = error.options or []
     return f"{group}={choice}: there is no such choice{_close(choice, options)}" + _all(options)
 

@@ -6,23 +6,30 @@ import json
 import multiprocessing
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from .again import program
+from .jobs import GROUP, GROUPS, safe_name
+from .outputs import writes
 
 FOLDER = ".jobs"
 """Below the folder of the sweep."""
 INTERRUPTED = 130
 MEANING = {0: "done", 1: "failed", 2: "wrong job", INTERRUPTED: "interrupted"}
 """Exit codes, from good to bad."""
+BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+"""Runs one job after the other in this process."""
 
 
 @dataclass(frozen=True)
@@ -88,18 +95,57 @@ def task_overrides(settings: Any) -> list[str]:
     return [str(override) for override in OmegaConf.to_container(settings.overrides.task) or ()]
 
 
+def _params_as_settings(params: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The sweep of a job file with its keys as `composing.rewrite` makes those of the command line, which replace them
+    then. Otherwise a key that is in both would be swept twice."""
+    plain = (key for key in params or {} if key[0] not in "+~" and key not in GROUPS)
+    marked = {key: f"++{key}" for key in plain if not key.startswith("hydra.")}
+    return {marked.get(key, key): value for key, value in (params or {}).items()}
+
+
+def _overrides(settings: Any) -> list[Override]:
+    """What a sweep was given, by its job file and on the command line, which wins."""
+    params = [f"{key}={value}" for key, value in (settings.sweeper.get("params") or {}).items()]
+    parsed = OverridesParser.create().parse_overrides([*params, *task_overrides(settings)])
+    return list({override.get_key_element(): override for override in parsed}.values())
+
+
+def _swept(overrides: Sequence[Override]) -> list[str]:
+    """Of each job in turn what `own_overrides` will say of it."""
+    swept = [override for override in overrides if override.is_sweep_override()]
+    keys = [override.get_key_element().lstrip("+") for override in swept]
+    jobs = product(*(override.sweep_string_iterator() for override in swept))
+    return [" ".join(f"{key}={value}" for key, value in zip(keys, job, strict=True)) for job in jobs]
+
+
+def give_up(sweep: Path) -> list[Outcome]:
+    """Counts the jobs that left no outcome as failed, and answers them: whoever ran them was killed."""
+    known = {outcome.number for outcome in outcomes(sweep)}
+    jobs = enumerate(Follow.expected)
+    lost = [Outcome(number, Follow.name, overrides, 1, 0.0) for number, overrides in jobs if number not in known]
+    for outcome in lost:
+        outcome.save(sweep)
+    return lost
+
+
+def stop(sweep: Path) -> None:
+    """Have no further job begin, in whatever process or queue it is."""
+    (sweep / FOLDER / "stopped").touch()
+
+
 def stopped(sweep: Path) -> bool:
     """Whether no further job of the sweep is to begin."""
     return (sweep / FOLDER / "stopped").exists()
 
 
 def launched() -> bool:
-    """Whether this is a process that a launcher has started as a child of the command."""
-    return multiprocessing.parent_process() is not None
+    """Whether this process was started for a job of a sweep: it is not the one that has begun the sweep."""
+    return Follow.sweep is None
 
 
 def leave_signals_to_the_parent() -> None:
-    """Between two jobs in a child of the command; it would lose the child, and the jobs that the others have begun."""
+    """Before and after a job in a process that a launcher has started; the sweep would lose the process, and the jobs
+    that the others have begun."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
@@ -119,7 +165,7 @@ def stoppable() -> Iterator[None]:
         if asked or not children or Follow.sweep is None:
             raise KeyboardInterrupt
         asked = True
-        (Follow.sweep / FOLDER / "stopped").touch()
+        stop(Follow.sweep)
         if number == signal.SIGTERM:  # Ctrl-C has reached them already
             for child in children:
                 child.terminate()
@@ -138,11 +184,28 @@ class Follow(Callback):  # type: ignore[misc, unused-ignore]
     command: ClassVar[list[str]] = ["ndex"]
     """What was typed, word by word."""
     sweep: ClassVar[Path | None] = None
+    name: ClassVar[str] = ""
+    """Of the job file."""
+    expected: ClassVar[list[str]] = []
+    """What distinguishes each job of the sweep; empty where another sweeper than Hydra's own decides on them."""
+    launcher: ClassVar[str] = ""
+    """The class that starts them."""
     outcome: ClassVar[Outcome | None] = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if not writes(config.action):  # such jobs take seconds, and what they say is wanted here, not in a log
+            OmegaConf.update(config, "hydra.launcher", {"_target_": BASIC}, merge=False)
+        params = _params_as_settings(config.hydra.sweeper.get("params"))
+        OmegaConf.update(config, "hydra.sweeper.params", params, merge=False)
+        overrides = _overrides(config.hydra)
         Follow.sweep = Path(config.hydra.sweep.dir).absolute()
-        shared = {"program": program(), "overrides": task_overrides(config.hydra)}
+        Follow.name = safe_name(config.hydra.runtime.choices.get(GROUP))
+        Follow.launcher = config.hydra.launcher._target_
+        Follow.expected = _swept(overrides) if config.hydra.sweeper._target_.endswith(".BasicSweeper") else []
+        fixed = [
+            f"{o.get_key_element()}={o.get_value_element_as_str()}" for o in overrides if not o.is_sweep_override()
+        ]
+        shared = {"program": program(), "overrides": fixed}
         _write(Follow.sweep / FOLDER / "shared.json", shared)
 
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:

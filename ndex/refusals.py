@@ -24,6 +24,7 @@ SECRET_VARIABLE = re.compile(r"token|secret|passw|credential|api_?key|private_?k
 LAUNCHER = (
     *("n_jobs", "backend", "partition", "account", "qos", "constraint", "timeout_min", "nodes", "tasks_per_node"),
     *("cpus_per_task", "gpus_per_node", "mem_gb", "mem_per_cpu", "array_parallelism", "name", "verbose"),
+    *("max_num_timeout", "signal_delay_s"),
 )
 HYDRA_KEYS = re.compile(
     rf"hydra\.(mode|run\.dir|sweep\.(dir|subdir)|sweeper\.params\.(?![+~]*hydra\b).+|launcher\.({'|'.join(LAUNCHER)}))"

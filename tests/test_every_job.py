@@ -37,6 +37,7 @@ GIVEN: dict[str, dict[str, str]] = {
         "resource.voxel_size": "[4,4,40]",
     },
     "ingest_sharded": {"source.path": "em", **LAB},
+    "ingest_slurm": {"source.path": "em", **LAB},
     "ingest_s3": {
         "source.path": "s3://every-job/em",
         "source.pattern": "em_%04d.tif",

@@ -91,7 +91,12 @@ def test_status_sums_up_all_shards_whichever_is_asked(job: Callable[..., Job], p
     places["a"].fail_read = fail
     for index in (0, 1):
         run(job(shard=Shard(index, 4)))
-    expected = [("shard-0-of-4", 2, 0, 0), ("shard-1-of-4", 2, 1, 1), ("shard-2-of-4", 0, 3, 0), ("shard-3-of-4", 0, 3, 0)]
+    expected = [
+        ("shard-0-of-4", 2, 0, 0),
+        ("shard-1-of-4", 2, 1, 1),
+        ("shard-2-of-4", 0, 3, 0),
+        ("shard-3-of-4", 0, 3, 0),
+    ]
     for asked in (Shard(), Shard(0, 4), Shard(3, 4)):
         status = run(job(action="status", shard=asked))
         assert (status.tasks, status.resumed, status.left) == (TASKS, 4, 7)
