@@ -9,8 +9,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .events import Result
+if TYPE_CHECKING:
+    from .events import Result
 
 WRITES = ("run", "create")
 """Actions after which the same command goes on; after the others it takes action=run."""

@@ -13,7 +13,6 @@ from .errors import NdexError
 from .events import Listener, Note, Result
 from .job import Job
 from .notifications import notifications
-from .page import Page
 from .report import log, write_result
 from .runner import run
 from .screen import screen
@@ -43,6 +42,8 @@ def _pages(job: Job, output: Path | None, show: Listener) -> list[Listener]:
     """Who writes report.html, before the closing lines are shown."""
     if output is None or not job.report.html:
         return []
+    from .page import Page  # only for actions that leave one
+
     return [Page(job, output / "report.html", say=show)]
 
 

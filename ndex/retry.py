@@ -6,10 +6,6 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-import stamina
-from urllib3.exceptions import InvalidHeader
-from urllib3.util import Retry as Headers
-
 from .errors import ServerError, TransientError
 from .job import Retry
 
@@ -25,6 +21,17 @@ def with_retry(policy: Retry, work: Callable[[], T]) -> T:
 
     `stamina.set_testing(True)` takes the waiting out in tests.
     """
+    try:
+        return work()
+    except TransientError as error:
+        return _again(policy, work, error)
+
+
+def _again(policy: Retry, work: Callable[[], T], first: TransientError) -> T:
+    """What follows a `first` try that has failed. Most work succeeds, and needs none of what this has to import."""
+    import stamina
+
+    failed = [first]
     server_errors = 0
 
     def wait(error: Exception) -> bool | float:
@@ -47,6 +54,8 @@ def with_retry(policy: Retry, work: Callable[[], T]) -> T:
         wait_jitter=policy.wait,
     ):
         with attempt:
+            if failed:
+                raise failed.pop()
             return work()
     raise AssertionError("stamina re-raises the last error")
 
@@ -55,6 +64,9 @@ def seconds_to_wait(retry_after: str | None) -> float | None:
     """Seconds of a `Retry-After` header, which holds a number or a date; None for anything else."""
     if not retry_after:
         return None
+    from urllib3.exceptions import InvalidHeader
+    from urllib3.util import Retry as Headers
+
     try:
         return float(Headers().parse_retry_after(retry_after))
     except (InvalidHeader, ValueError, OverflowError):

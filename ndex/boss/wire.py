@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import struct
+from functools import cache
 from typing import Any, TypeAlias
 
-import blosc
 import numpy as np
 import numpy.typing as npt
-from blosc.blosc_extension import error as BloscError
 
 from ..errors import DamagedData
 
@@ -25,10 +24,17 @@ BLOSC_MAX = 2_147_483_631
 HEADER = struct.Struct("<BBBBIII")
 """version, codec version, flags, typesize, nbytes, blocksize, cbytes."""
 
-# Several threads code at once, one frame each. Without the first line they would wait for each other on the
-# interpreter's lock; without the second each frame would start threads of its own for cores that are busy already.
-blosc.set_releasegil(True)
-blosc.set_nthreads(1)
+
+@cache
+def _codec() -> Any:
+    """blosc, imported for the first frame: a plan has none, nor has a server that nobody has asked for voxels."""
+    import blosc
+
+    # Several threads code at once, one frame each. Without the first line they would wait for each other on the
+    # interpreter's lock; without the second each frame would start threads of its own for cores that are busy already.
+    blosc.set_releasegil(True)
+    blosc.set_nthreads(1)
+    return blosc
 
 
 def request_bytes(shape: tuple[int, ...], dtype: Dtype) -> int:
@@ -45,6 +51,7 @@ def encode(array: Array, *, fast: bool = False) -> bytes:
     be a copy for nothing.
     """
     flat = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    blosc = _codec()
     shuffle = blosc.SHUFFLE if flat.itemsize > 1 else blosc.NOSHUFFLE
     codec, level = ("lz4", 5) if fast else ("zstd", 1)
     frame: bytes = blosc.compress_ptr(
@@ -70,9 +77,10 @@ def decode_into(frame: bytes | bytearray | memoryview, target: Array) -> None:
     if not (target.flags.c_contiguous and target.flags.writeable):
         raise ValueError("a frame can only be decoded into a contiguous, writeable array")
     check_header(frame, target.nbytes)
+    blosc = _codec()
     try:
         done = blosc.decompress_ptr(frame, target.ctypes.data)
-    except BloscError as error:
+    except blosc.blosc_extension.error as error:
         raise DamagedData(f"The blosc frame is damaged: {error}.") from error
     if done != target.nbytes:
         raise DamagedData(f"The blosc frame is damaged: it gave {done} bytes instead of {target.nbytes}.")

@@ -10,7 +10,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from ..boss import wire
 from ..errors import DamagedData
@@ -77,6 +76,8 @@ def _to_jpeg(array: Array, region: Region) -> bytes:
     depth, height, width = array.shape
     if max(depth * height, width) > JPEG_MAX:
         raise BossFault(Code.TOO_LARGE, f"A JPEG has at most {JPEG_MAX} lines and columns.")
+    from PIL import Image  # only for pictures
+
     file = io.BytesIO()
     Image.fromarray(array.reshape(depth * height, width)).save(file, "JPEG", quality=JPEG_QUALITY)
     return file.getvalue()

@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from ..boss.wire import MAX_REQUEST_BYTES
 from .cutouts import check_options, nbytes, read
@@ -49,6 +48,8 @@ def tile(site: Site, request: Request, plane: str, size: str, px: str, py: str, 
 
 
 def picture(site: Site, request: Request, normal: str, where: dict[str, str]) -> Response:
+    from PIL import Image  # not before somebody asks for one
+
     media_type = media_type_wanted(request)
     check_options(request)
     region = region_to_read(site, request, **where)

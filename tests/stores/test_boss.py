@@ -17,7 +17,9 @@ from ndex.geometry import ORIGIN, Box, Span, Vec
 from ndex.job import Blocks, Boss, Extent, Job, Parallel, Resource, Retry
 from ndex.server.process import running
 from ndex.stores import open_destination, open_source
-from ndex.stores.boss import BossDestination, BossSource, Destination, Source
+from ndex.stores.boss import Destination, Source
+from ndex.stores.boss.destination import BossDestination
+from ndex.stores.boss.source import BossSource
 from ndex.volume import Facts, Volume
 
 Make = Callable[..., Job]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
-from PIL.JpegImagePlugin import JpegImageFile
 
 from ...errors import DamagedData
 from ...geometry import Span
 from ...volume import Array
 from .plane import Header, Unfit, check_band, check_size, damage
+
+if TYPE_CHECKING:
+    from PIL.JpegImagePlugin import JpegImageFile
 
 SIGNATURE = b"\xff\xd8\xff"
 BANDS = {"L": 1, "RGB": 3}
@@ -44,6 +46,8 @@ class JpegPlane:
 
     def _opened(self, file: IO[bytes]) -> JpegImageFile:
         """With its header read, and not a pixel decoded."""
+        from PIL.JpegImagePlugin import JpegImageFile  # only for a JPEG file
+
         with _damage(self._name):
             return JpegImageFile(file)
 

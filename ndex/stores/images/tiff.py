@@ -8,20 +8,24 @@ import os
 from collections.abc import Iterator
 from io import BufferedIOBase
 from itertools import islice, product
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
 import numpy as np
-import tifffile
 
 from ...errors import DamagedData
 from ...geometry import Span
 from ...volume import WHOLE, Array
 from .plane import MAX_PLANE, Header, Unfit, check_band, check_size, damage, voxel_type
 
+if TYPE_CHECKING:
+    import tifffile
+
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """Little and big endian, classic and BigTIFF."""
 PALETTE = 3
 """Photometric interpretation of a file with a colour table."""
+JPEG = 7
+"""Compression whose tables stand in the directory."""
 SEPARATE = 2
 """Planar configuration of a file that has its bands one after the other."""
 SLICE = 8 << 20
@@ -34,6 +38,8 @@ class TiffPlane:
 
     def __init__(self, file: IO[bytes], name: str, band: int | None, at: int | None = None) -> None:
         """`at` is where the directory of a page begins; None: there must be one page."""
+        import tifffile  # only for a TIFF file
+
         self._file, self._name = file, name
         with damage(name):
             file.seek(0)
@@ -45,8 +51,10 @@ class TiffPlane:
         self._check(band, alone=at is None)
 
     def _page_at(self, offset: int) -> tifffile.TiffPage:
+        from tifffile import TiffPage
+
         self._tiff.filehandle.seek(offset)
-        return tifffile.TiffPage(self._tiff, 0)
+        return TiffPage(self._tiff, 0)
 
     def _header(self) -> Header:
         page = self._page
@@ -111,7 +119,7 @@ class TiffPlane:
     def _read_segments(self, rows: Span, columns: Span, out: Array) -> None:
         page = self._page
         tables = {}
-        if page.compression == tifffile.COMPRESSION.JPEG:
+        if page.compression == JPEG:
             tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
         for index in self._segments(rows, columns):
             pixels, (_, _, y, x, _), _ = page.decode(self._bytes(index), index, **tables)
