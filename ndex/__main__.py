@@ -17,7 +17,7 @@ ndex {__version__} moves brain volumes into and out of the BOSS. Try:
 
   ndex job=demo                 upload real sections into a BOSS of its own on this machine, verify every voxel
   ndex job=demo action=plan     say what that would do, touch nothing
-  ndex --help                   actions, groups, keys, examples
+  ndex --help                   examples, settings, and the topics of ndex --help TOPIC
 """
 
 

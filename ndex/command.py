@@ -43,6 +43,7 @@ from .multirun import (
 )
 from .outputs import log_file, sweep_folders, writes
 from .refusals import refuse_secrets
+from .topics import page
 
 log = logging.getLogger("ndex")
 
@@ -52,6 +53,9 @@ def run_command(arguments: list[str]) -> int:
     try:
         refuse_options(arguments)
         refuse_secrets(arguments)
+        if (text := page(arguments)) is not None:
+            print(text)
+            return 0
         Follow.command = [*program(), *arguments]
         with _as_hydra_wants(with_channels(arguments)), sweep_folders(), stoppable():
             with _lost_jobs():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
+from typing import Any
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
@@ -47,10 +48,11 @@ def names_in(folder: Path) -> list[str]:
 
 
 def choices() -> str:
-    """Every group with its choices, as the help page shows them."""
+    """Every group with its choices, as the help page shows them; of many jobs the first ones."""
     found = {path.parent.name: names_in(path.parent) for path in CONF.glob("*/*.yaml")} | {GROUP: job_names()}
     lines = (f"{group}: {', '.join(names)}" for group, names in sorted(found.items()))
-    return "\n".join(textwrap.fill(line, 116, subsequent_indent="  ", break_on_hyphens=False) for line in lines)
+    style: dict[str, Any] = {"subsequent_indent": "  ", "break_on_hyphens": False}
+    return "\n".join(textwrap.fill(line, 96, max_lines=2, placeholder=" ...", **style) for line in lines)
 
 
 def safe_name(choice: str | None) -> str:

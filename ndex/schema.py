@@ -35,7 +35,7 @@ def job_schema() -> Schema:
     del whole["properties"]["name"]
     _describe(whole, definitions, comments(CONF / "config.yaml"))
     for group in GROUPS:
-        _describe(definitions[group.capitalize()], {}, _of_choices(group))
+        _describe(definitions[group.capitalize()], definitions, _of_choices(group))
     for role in ROLES:
         ends = [_end(role, kind, definitions) for kind in KINDS if settings_of(kind, role)]
         whole["properties"][role] = {"description": whole["properties"][role]["description"], "anyOf": ends}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from ndex import __version__
 from ndex.__main__ import main
 from ndex.errors import JobError
 from ndex.job import Job
-from ndex.jobs import CONF
+from ndex.jobs import CONF, GROUPS
 from ndex.multirun import Outcome, table, worst
 
 COPY = """
@@ -81,7 +82,12 @@ def test_without_arguments_it_introduces_itself(here: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--help"], ["ndex job=demo", "job: boss_to_boss, copy,", "source: boss, images", "verify=none|sample|full"]),
+        (["--help"], ["ndex job=demo", "job: boss_to_boss, copy,", "source: boss, images", "--help TOPIC"]),
+        (["--help", "source"], ["  images  A folder of image files"]),
+        (["source=images", "-h"], ["\nz_step: 1  "]),
+        (["--help", "resource.frame.x"], ["  channel: ???", "null: those of the volume"]),
+        (["--help", "job"], ["  copy  ", "  demo  "]),
+        (["--help", "job=copy"], ["source: {path: em, pattern: p_%02d.png}"]),
         (["--hydra-help"], ["Hydra", "--multirun"]),
         (["--info", "searchpath"], ["jobs://"]),
         (["job=copy", "--cfg", "job"], ["pattern: p_%02d.png", "voxel_unit: nanometers"]),
@@ -100,8 +106,26 @@ def test_pages(arguments: list[str], said: list[str], here: Path, capsys: pytest
 def test_the_help_fits_a_screen(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) <= 60
-    assert max(len(line) for line in lines if str(CONF) not in line) <= 120
+    assert 24 <= len(lines) <= 40
+    assert max(len(line) for line in lines if str(CONF) not in line) <= 100
+
+
+TOPICS = [*sorted(GROUPS), *(key for key in Job.__dataclass_fields__ if key != "name"), "hydra"]
+CHOICES = [f"{path.parent.name}={path.stem}" for path in CONF.glob("*/*.yaml")]
+
+
+@pytest.mark.parametrize("topic", [*TOPICS, *CHOICES])
+def test_every_topic_fits_a_screen(topic: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help", topic]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert 2 <= len(lines) <= 40
+    assert max(map(len, lines)) <= 100
+
+
+def test_the_overview_names_every_topic(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert [topic for topic in TOPICS if not re.search(rf"\b{topic}\b", out)] == []
 
 
 @pytest.mark.parametrize(
@@ -142,6 +166,8 @@ def test_completion(
         (["job=copy", "resource.channel=a,b"], "several values need a sweep (add -m)"),
         (["job=copy", "--multi-run"], "there is no option --multi-run; did you mean --multirun?"),
         (["job=copy", "--resolve"], "--resolve"),
+        (["--help", "resorce"], "--help resorce: there is no such topic; did you mean resource?"),
+        (["--help", "source=imges"], "--help source=imges: there is no such choice; did you mean images?"),
         (["job=copy", "boss.token=hunter2"], "boss.token: a secret must not stand"),
         (["job=relative"], "override /source"),
         (["job=copy", "action=pln"], "action=pln: must be run, plan,"),
