@@ -13,9 +13,6 @@ from pathlib import Path
 from .app import App
 from .http import Server
 
-STOP_SECONDS = 0.05
-"""How long the server goes on after it was told to end."""
-
 
 def parser() -> argparse.ArgumentParser:
     parse = argparse.ArgumentParser(prog="python -m ndex.server", description="A small BOSS over one folder.")
@@ -50,22 +47,23 @@ def serve(server: Server, app: App, *, until_eof: bool) -> int:
     if until_eof:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # a batch system may send them to all; the parent finishes its tasks
-        threading.Thread(target=stop_at_eof, args=(server,), daemon=True).start()
     try:
-        server.serve_forever(poll_interval=STOP_SECONDS)
+        if until_eof:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            await_eof()
+        else:
+            server.serve_forever()
     except KeyboardInterrupt:
         return 130
     finally:
-        server.server_close()
         app.close()
     return 0
 
 
-def stop_at_eof(server: Server) -> None:
+def await_eof() -> None:
     """The parent holds the other end of the pipe; however it ends, the pipe ends with it."""
     while sys.stdin.buffer.read(1):
         pass
-    server.shutdown()
 
 
 if __name__ == "__main__":

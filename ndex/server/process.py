@@ -7,8 +7,9 @@ import secrets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,11 +28,18 @@ def running(root: Path, *, read_only: bool = False) -> Iterator[str]:
 
     With `read_only` nothing is created, and an absent folder is an empty BOSS. Raises JobError when it does not start.
     """
+    with starting(root, read_only=read_only) as address:
+        yield address()
+
+
+@contextmanager
+def starting(root: Path, *, read_only: bool = False) -> Iterator[Callable[[], str]]:
+    """As `running`, without waiting for the server: the call that it gives waits, and answers with the address."""
     os.environ.setdefault(TOKEN_ENV, secrets.token_urlsafe(32))
     with tempfile.TemporaryFile() as stderr:  # a file, because nobody would empty a pipe
         process = start(root, stderr, read_only=read_only)
         try:
-            yield address_of(process, root, stderr)
+            yield partial(address_of, process, root, stderr)
         finally:
             stop(process)
 
@@ -75,11 +83,8 @@ def address_of(process: subprocess.Popen[bytes], root: Path, stderr: IO[bytes]) 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
     """End the child: it stops when its standard input ends; if it does not, it is killed."""
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()
     try:
-        process.wait(STOP_SECONDS)
+        process.communicate(timeout=STOP_SECONDS)  # closes the pipe to it, and sees at once when the one from it closes
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
