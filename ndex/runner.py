@@ -26,7 +26,7 @@ from .plans import Plan
 from .repeat import as_yaml
 from .transfer import Ends, Outcome, close_ends, compare, ends_of, transfer
 from .volume import Describable, Described
-from .workers import outcomes
+from .workers import check_workers, outcomes
 
 T = TypeVar("T")
 
@@ -54,6 +54,7 @@ def run(
     with reachable(job, read_only=job.action in READ_ONLY) as live:
         for root in sorted({str(boss.root) for boss in bosses(live) if boss.embedded}):
             emit(Note(f"Using the embedded BOSS in {root}"))
+        check_workers(live)
         try:
             result = _ACTIONS[job.action](_Run(live, emit, stop or threading.Event()))
         finally:
@@ -139,8 +140,7 @@ class _Run:
     ) -> Result:
         """Give the tasks that are left to the workers, keep what comes back, and sum it up."""
         try:
-            ended = outcomes(self.job.parallel, plan.workers, work, self._until_stopped(left), self._is_over)
-            for outcome in ended:
+            for outcome in outcomes(self.job, plan, work, self._until_stopped(left), self._is_over):
                 if self.hopeless and isinstance(outcome, TaskFailed) and outcome.fatal:
                     continue  # it was not tried any more: it is left, not failed
                 keep(outcome)

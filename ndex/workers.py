@@ -1,4 +1,4 @@
-"""Tasks in, outcomes out: serial, or through joblib."""
+"""Tasks in, outcomes out: serial, through joblib, or on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -13,23 +13,29 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from .boss.pace import divide
 from .errors import TransferError
-from .job import Parallel
+from .job import Job, Parallel
+from .plans import Plan
 from .transfer import Outcome
 
 T = TypeVar("T")
-_BACKENDS = {"threads": "threading", "processes": "loky", "dask": "dask"}
+_BACKENDS = {"threads": "threading", "processes": "loky"}
 
 DEATHS = 3
 """How often in a row worker processes may die without one task getting through."""
 
 
+def check_workers(job: Job) -> None:
+    """Raises JobError when there is nobody to do the tasks of a job, if it has any."""
+    if job.parallel.backend == "dask" and job.action in ("run", "verify"):
+        from .cluster import check_cluster  # only jobs with a cluster pay for it
+
+        check_cluster(job)
+
+
 def outcomes(
-    parallel: Parallel,
-    workers: int,
-    work: Callable[[T], Outcome],
-    items: Iterable[T],
-    over: Callable[[], bool] = lambda: False,
+    job: Job, plan: Plan, work: Callable[[T], Outcome], items: Iterable[T], over: Callable[[], bool] = lambda: False
 ) -> Iterator[Outcome]:
     """The outcome of every task, as they end. `items` is asked for more only when a worker is free, so that a run can
     be stopped by ending it; of those that were asked for, none is begun once `over` says so.
@@ -37,6 +43,21 @@ def outcomes(
     A worker process that dies (killed, out of memory) costs the tasks under way, which are done again. Raises
     TransferError when that happens over and over.
     """
+    if job.parallel.backend == "dask":
+        from .cluster import cluster_outcomes
+
+        return cluster_outcomes(job, plan, work, items, over)
+    return own_outcomes(job.parallel, plan.workers, work, items, over)
+
+
+def own_outcomes(
+    parallel: Parallel,
+    workers: int,
+    work: Callable[[T], Outcome],
+    items: Iterable[T],
+    over: Callable[[], bool] = lambda: False,
+) -> Iterator[Outcome]:
+    """Those of threads and processes that are this run's own."""
     if parallel.backend == "serial" or (parallel.backend == "threads" and workers == 1):
         yield from map(work, items)
         return
@@ -92,7 +113,7 @@ def _pool(parallel: Parallel, workers: int) -> Any:
 
     extra: dict[str, Any] = {}
     if parallel.backend == "processes":
-        extra = {"initializer": _begin_process, "initargs": (os.getpid(),)}
+        extra = {"initializer": _begin_process, "initargs": (os.getpid(), workers)}
     return Pool(
         n_jobs=workers,
         backend=_BACKENDS[parallel.backend],
@@ -163,13 +184,14 @@ class _Feed(Generic[T]):
         self._under_way.clear()
 
 
-def _begin_process(parent: int) -> None:
-    """In a worker process. Ctrl-C reaches every process of a terminal, SIGTERM perhaps every one of a batch job, and
-    the parent decides what they mean. What is logged has nowhere to go from here, and without a handler Python would
-    print it."""
+def _begin_process(parent: int, workers: int) -> None:
+    """In a worker process, one of `workers`. Ctrl-C reaches every process of a terminal, SIGTERM perhaps every one of a
+    batch job, and the parent decides what they mean. What is logged has nowhere to go from here, and without a handler
+    Python would print it."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     logging.getLogger().addHandler(logging.NullHandler())
+    divide(workers)
     if os.name == "posix":
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

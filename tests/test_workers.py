@@ -18,7 +18,7 @@ from ndex.events import TaskDone
 from ndex.geometry import Box
 from ndex.job import Parallel
 from ndex.server.process import child_environment
-from ndex.workers import outcomes
+from ndex.workers import own_outcomes as outcomes
 
 BOX = Box.of((0, 1), (0, 1), (0, 1))
 PROCESSES = Parallel(backend="processes", n_jobs=2)
@@ -73,7 +73,7 @@ def test_workers_end_with_a_run_that_is_broken_off() -> None:
 LONG_RUN = """
 import time
 from ndex.job import Parallel
-from ndex.workers import outcomes
+from ndex.workers import own_outcomes as outcomes
 
 def task(seconds):
     time.sleep(seconds)
