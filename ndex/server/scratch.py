@@ -18,9 +18,10 @@ Array: TypeAlias = npt.NDArray[Any]
 
 SHAPE = Box.at(Vec(0, 0, 0), CUBOID).shape
 WIDEST = np.dtype(np.uint64)
-SLOTS = (os.cpu_count() or 1) + 2
+SLOTS = min((os.cpu_count() or 1) + 2, 8)
 """Threads that work on a cuboid at once: enough for the cores while some wait for the disk, and no more, because
-threads that only compete for the interpreter make each other slower."""
+threads that only compete for the interpreter make each other slower. Their memory, 32 MiB each where labels are kept,
+is never given back."""
 
 
 class Scratch:
