@@ -6,6 +6,7 @@ however late a network file system shows what another machine has written, each 
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from array import array
@@ -84,6 +85,19 @@ def entries(path: Path) -> Entries:
     return Entries(np.frombuffer(heads, HEAD), np.frombuffer(starts, np.int64))
 
 
+def first_and_last(path: Path) -> tuple[bytes | None, bool]:
+    """What the first entry says of a run that has begun, None when it is damaged or not there yet, and whether the last entry
+    says that the run has ended. All that stands between is not looked at. Raises OSError when it cannot be read."""
+    with path.open("rb") as file:
+        begin = file.read(CHUNK >> 8)
+        file.seek(max(0, file.seek(0, os.SEEK_END) - HEAD.itemsize))
+        end = file.read()
+    first, last = _believed(begin), _believed(end)
+    owned = len(first.heads) and first.starts[0] == 0 and first.heads["kind"][0] == Kind.BEGUN
+    content = begin[HEAD.itemsize : HEAD.itemsize + int(first.heads["length"][0])] if owned else None
+    return content, bool((last.heads["kind"] == Kind.ENDED).any())
+
+
 def contents(path: Path, places: Iterable[tuple[int, int]]) -> Iterator[bytes]:
     """What follows the heads of entries, of which each place gives where it begins and the length of what follows.
     Raises OSError when the file cannot be read."""
@@ -91,6 +105,12 @@ def contents(path: Path, places: Iterable[tuple[int, int]]) -> Iterator[bytes]:
         for start, length in places:
             file.seek(start + HEAD.itemsize)
             yield file.read(length)
+
+
+def _believed(data: bytes) -> Entries:
+    heads, starts = bytearray(), array("q")
+    _collect(data, 0, heads, starts, last=True)
+    return Entries(np.frombuffer(heads, HEAD), np.frombuffer(starts, np.int64))
 
 
 def _collect(data: bytes, base: int, heads: bytearray, starts: array[int], last: bool) -> int:

@@ -19,11 +19,9 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
-
 from . import claims
 from .claims import BEAT, STALE, Draft, Owner
-from .entries import Entries, Kind, contents, entries, packed
+from .entries import Kind, first_and_last, packed
 from .errors import JobError, PermanentError
 from .events import TaskDone, TaskFailed
 from .job import Shard
@@ -116,15 +114,12 @@ class Journal:
     def _refuse_beside(self, claim: Path) -> None:
         """Raises JobError when another run of this shard is under way."""
         try:
-            found = entries(claim)
+            begun, ended = first_and_last(claim)
             age = claims.age(claim, self._draft.now)
-            kinds = found.heads["kind"]
-            if age > STALE or (kinds == Kind.ENDED).any():
-                return
-            owner = _owner(claim, found)
         except FileNotFoundError:
             return  # ended meanwhile
-        if owner is not None and owner.is_gone(claim):
+        owner = None if begun is None else Owner.from_json(begun)
+        if ended or age > STALE or (owner is not None and owner.is_gone(claim)):
             return
         who = f"process {owner.pid} on {owner.host}" if owner else "a process that has just begun"
         raise JobError(
@@ -181,16 +176,6 @@ def _entry(outcome: TaskDone | TaskFailed, at: float) -> bytes:
         return packed(Kind.FAILED, at, outcome.index, outcome.reason.encode())
     sums = struct.pack(f"<{len(outcome.checksums)}I", *outcome.checksums)
     return packed(Kind.DONE, at, outcome.index, sums, outcome.verified)
-
-
-def _owner(claim: Path, found: Entries) -> Owner | None:
-    """Who made a claim; None while it does not say so yet."""
-    begun = np.flatnonzero(found.heads["kind"] == Kind.BEGUN)
-    if not len(begun):
-        return None
-    place = int(found.starts[begun[0]]), int(found.heads["length"][begun[0]])
-    (text,) = contents(claim, [place])
-    return Owner.from_json(text)
 
 
 def folder_of(journals: Path, name: str, stamp: str) -> Path:
