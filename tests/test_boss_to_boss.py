@@ -277,3 +277,24 @@ def test_a_folder_is_the_same_however_it_is_spelled(root: str, tmp_path: Path, m
         (tmp_path / "link").symlink_to(tmp_path / "here")
     with pytest.raises(JobError, match="the same resource"):
         ndex.compose(None, "boss.root=here", f"source.boss.root={root}", *channel("lab/run/em"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("source.resource.channel", "emm", "source.resource.channel=emm: the experiment lab/run on"),
+        ("source.resource.resolution", "7", "source.resource.resolution=7: the channel lab/run/em has"),
+        ("destination.resource.create", "false", "Give destination.resource.create=true to have it created"),
+        ("destination.resource.datatype", "uint16", "destination.resource.datatype=uint16"),
+        ("destination.resource.collection", "a/b", "destination.resource.collection='a/b': names"),
+    ],
+)
+def test_what_is_wrong_names_the_key_of_that_end(
+    key: str, value: str, said: str, servers: tuple[Boss, Boss], tmp_path: Path
+) -> None:
+    one, _ = servers
+    ends = [*channel("lab/run/em", "source."), *channel("lab/run/new", "destination.")]
+    with pytest.raises(JobError) as refused:
+        ndex.run(ndex.compose(None, f"journal={tmp_path}", "boss=custom", *reach(one), *ends, f"{key}={value}"))
+    assert said in str(refused.value)
+    assert " resource." not in f" {refused.value}"

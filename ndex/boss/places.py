@@ -29,7 +29,7 @@ def check_name(name: str, kind: str) -> str:
     """
     if not is_name(name):
         raise JobError(
-            f"{kind} {name!r}: names consist of 1 to 255 of the characters A-Z, a-z, 0-9, '_' and '-'. "
+            f"{kind}={name!r}: names consist of 1 to 255 of the characters A-Z, a-z, 0-9, '_' and '-'. "
             "Anything else would be cut off by the BOSS."
         )
     return name

@@ -222,7 +222,7 @@ def test_wrong_names(tmp_path: Path) -> None:
 def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ndex.files.local.Folder.room", lambda folder: BOX.voxels // 2)
     assert ready(settings(tmp_path / "packed"), volume_of(BOX))
-    with pytest.raises(JobError, match=r"GiB are needed"):
+    with pytest.raises(JobError, match=r"B are needed, and .*B are free"):
         ready(settings(tmp_path, compression="none"), volume_of(BOX))
 
 

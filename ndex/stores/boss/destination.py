@@ -18,7 +18,7 @@ from ...errors import PermanentError
 from ...geometry import ORIGIN, Box
 from ...job import Job
 from ...volume import Array, Layout, Mask, Pause, Say, UInt, Volume, Writer
-from .level import Level
+from .level import Level, naming_own_keys
 from .settings import Destination
 
 EMBEDDED_POLL_SECONDS = 0.2
@@ -27,17 +27,20 @@ EMBEDDED_POLL_SECONDS = 0.2
 class BossDestination(Level):
     """A channel to write to."""
 
+    role = "destination"
     layout = Layout(grid=CUBOID)
 
     def __init__(self, job: Job, settings: Destination) -> None:
         super().__init__(job, settings.boss, settings.resource)
 
+    @naming_own_keys
     def accepts(self, dtype: UInt) -> UInt:
         return dtype_held(self._resource, self._found(self._client.impatient()).channel, dtype)
 
     def expect(self, volume: Volume) -> None:
         self._block = volume.block
 
+    @naming_own_keys
     def check(self, volume: Volume) -> list[str]:
         client = self._client.impatient()
         found = self._found(client)
@@ -50,6 +53,7 @@ class BossDestination(Level):
             lines += noted_line(there, self._resource, levels.at_level_0(volume.offset, self._resource.resolution))
         return lines
 
+    @naming_own_keys
     def prepare(self, volume: Volume) -> None:
         client = self._client.impatient()
         create_missing(client, self._resource, volume)

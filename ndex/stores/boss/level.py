@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -20,12 +23,35 @@ from ...geometry import Box, Tiling, Vec
 from ...job import Boss, Job, Resource
 from ...volume import Array, Piece
 
+P = ParamSpec("P")
+R = TypeVar("R")
+L = TypeVar("L", bound="Level")
+KEY = re.compile(r"(?<![\w.])resource\.(?=[a-z])")
+
+
+def naming_own_keys(asked: Callable[Concatenate[L, P], R]) -> Callable[Concatenate[L, P], R]:
+    """Has what a method raises name the keys of the end's own resource, where it has one."""
+
+    @wraps(asked)
+    def wrapped(self: L, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return asked(self, *args, **kwargs)
+        except JobError as error:
+            if not self.has_own:
+                raise
+            raise type(error)(KEY.sub(f"{self.role}.resource.", str(error))) from error
+
+    return wrapped
+
 
 class Level:
     """One channel of a BOSS at one resolution."""
 
+    role: ClassVar[str]
+
     def __init__(self, job: Job, boss: Boss | None, resource: Resource | None) -> None:
         """`boss` and `resource` are the end's own; None: the job's."""
+        self.has_own = resource is not None
         found = resource or job.resource
         if found is None:
             raise JobError("resource is not set: give resource.collection, resource.experiment and resource.channel.")

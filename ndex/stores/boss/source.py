@@ -16,12 +16,14 @@ from ...errors import AccessError, JobError
 from ...geometry import ORIGIN, Box, Span, Vec
 from ...job import Job
 from ...volume import Array, Facts, Piece
-from .level import Level
+from .level import Level, naming_own_keys
 from .settings import Source
 
 
 class BossSource(Level):
     """A channel to read from."""
+
+    role = "source"
 
     def __init__(self, job: Job, settings: Source) -> None:
         super().__init__(job, settings.boss, settings.resource)
@@ -35,6 +37,7 @@ class BossSource(Level):
         view = ("?iso" if self._resource.iso else "") + (f"#{','.join(map(str, self._keep))}" if self._keep else "")
         return super().identity + view
 
+    @naming_own_keys
     def facts(self) -> Facts:
         client = self._client.impatient()
         site = require_site(self._found(client), self._resource, self._host)

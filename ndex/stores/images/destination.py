@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from rich.filesize import decimal
 
 from ...boss.concurrent import for_each
 from ...errors import JobError, PermanentError
@@ -188,8 +189,8 @@ class ImageDestination:
         needed = plain // SQUEEZE if packed else plain
         if free is not None and needed > free:
             raise JobError(
-                f"destination.path={self._folder}: at least {needed / 2**30:,.1f} GiB are needed, and "
-                f"{free / 2**30:,.1f} GiB are free. Make room, or choose another disk."
+                f"destination.path={self._folder}: at least {decimal(needed)} are needed, and "
+                f"{decimal(free)} are free. Make room, or choose another disk."
             )
 
     def _own_files(self, volume: Volume) -> int:

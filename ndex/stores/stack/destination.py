@@ -10,6 +10,7 @@ from typing import IO
 
 import numpy as np
 import tifffile
+from rich.filesize import decimal
 
 from ...errors import JobError, PermanentError
 from ...files import Folder, translated
@@ -185,8 +186,8 @@ class StackDestination:
         free = self._folder.room()
         if needed > free:
             raise JobError(
-                f"destination.path={self._path}: at least {needed / 2**30:,.1f} GiB are needed, and "
-                f"{free / 2**30:,.1f} GiB are free. Make room, or choose another disk."
+                f"destination.path={self._path}: at least {decimal(needed)} are needed, and "
+                f"{decimal(free)} are free. Make room, or choose another disk."
             )
 
 
