@@ -14,7 +14,7 @@ import pytest
 from memory import Place, job_between
 
 from ndex import run
-from ndex.entries import MARK, Kind, entries, packed
+from ndex.entries import MARK, Kind, contents, entries, packed
 from ndex.errors import DamagedData, JobError
 from ndex.geometry import Box
 from ndex.job import Blocks, Job
@@ -157,6 +157,23 @@ def test_entries_are_found_wherever_a_read_ends(chunk: int, tmp_path: Path, monk
     torn_off = [entry[: len(entry) // 2] if task in torn else entry for task, entry in enumerate(written)]
     path.write_bytes(MARK[:3] + b"".join(torn_off) + MARK)
     assert entries(path).heads["task"].tolist() == [task for task in range(60) if task not in torn]
+
+
+@pytest.mark.parametrize("chunk", [1000, 1 << 18])
+def test_damage_among_many_entries_of_the_same_length(
+    chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ndex.entries.CHUNK", chunk)
+    written = [packed(Kind.DONE, float(task), task, b"12345678") for task in range(2000)]
+    for task in (100, 101, 700):
+        written[task] = written[task][:-1] + b"?"
+    written[1500] = written[1500][1:]
+    path = tmp_path / "some.journal"
+    path.write_bytes(b"".join(written))
+    found = entries(path)
+    assert found.heads["task"].tolist() == [task for task in range(2000) if task not in (100, 101, 700, 1500)]
+    assert list(contents(path, [(found.starts[-1], 8)])) == [b"12345678"]
+    assert found.starts[-1] == path.stat().st_size - len(written[-1])
 
 
 def test_a_folder_in_the_way_of_the_journal(job: Job, tmp_path: Path) -> None:
