@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, count, islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -84,7 +84,7 @@ class _Run(Generic[T]):
     ) -> None:
         self._client, self._job, self._work, self._over = client, job, work, over
         self._fitting = max(1, job.parallel.memory // plan.worker_memory)
-        self._name = f"ndex-{secrets.token_hex(4)}"
+        self._keys = (f"ndex-{secrets.token_hex(4)}-{number}" for number in count())
         self._under_way: dict[Any, tuple[int, T]] = {}
         """Futures of Dask with what they are about."""
         self._ended: SimpleQueue[Any] = SimpleQueue()
@@ -129,8 +129,9 @@ class _Run(Generic[T]):
         return max(1, min(hands, wanted) if wanted > 0 else hands + 1 + wanted)
 
     def _submit(self, number: int, item: T) -> None:
-        visit = partial(guest.visit, self._job, guest.VERSION, len(self._threads), self._work, number, item)
-        future = self._client.submit(visit, key=f"{self._name}-{number}", pure=False)
+        processes = min(len(self._threads), self._hands())
+        visit = partial(guest.visit, self._job, guest.VERSION, processes, self._work, number, item)
+        future = self._client.submit(visit, key=next(self._keys))
         self._under_way[future] = number, item
         future.add_done_callback(self._ended.put)
 
@@ -169,7 +170,7 @@ class _Run(Generic[T]):
 
 
 def _given_up(error: BaseException) -> TransferError:
-    if type(error).__name__ == "KilledWorker":
+    if isinstance(error, _library("distributed").KilledWorker):
         return TransferError(
             "Dask gave a task up because every worker died that tried it, as they do when memory runs out. Lower "
             "parallel.n_jobs or parallel.memory, or give the workers more."
