@@ -1,4 +1,4 @@
-"""What happens to voxel values on the way: window, dtype, the test for empty. Arrays in, arrays out."""
+"""What happens to voxel values on the way: window, dtype. Arrays in, arrays out."""
 
 from __future__ import annotations
 
@@ -50,8 +50,3 @@ def _scaled(values: Voxels, target: UInt, window: tuple[float, float]) -> Voxels
     scaled = (values.astype(np.float64) - low) * top / (high - low)
     result: Voxels = np.rint(np.clip(scaled, 0, top)).astype(target)
     return result
-
-
-def is_empty(array: Voxels) -> bool:
-    """Whether every voxel is zero. Never by a sum: two labels of 2^63 add up to 0 modulo 2^64."""
-    return not array.any()

@@ -7,6 +7,7 @@ the fields below; `conf/` documents them for users.
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -197,8 +198,8 @@ class Parallel:
     backend: Literal["threads", "serial", "processes", "dask"] = "threads"
     n_jobs: int = -1
     """Workers; -1: one a core."""
-    requests: Positive = 4
-    """Requests in flight per worker."""
+    requests: Positive = 16
+    """Requests in flight per worker, at most."""
     memory: Annotated[ByteSize, Field(gt=0)] = ByteSize(4 << 30)
     """Bytes that all workers of one machine may hold."""
     address: str | None = None
@@ -208,6 +209,18 @@ class Parallel:
     def __post_init__(self) -> None:
         if self.n_jobs == 0:
             raise ValueError("n_jobs=0: must be 1 or more, or -1 for one a core")
+
+    @property
+    def workers(self) -> int:
+        """Workers that are asked for."""
+        if self.backend == "serial":
+            return 1
+        return self.n_jobs if self.n_jobs > 0 else max(1, (os.cpu_count() or 1) + 1 + self.n_jobs)
+
+    @property
+    def requests_of_process(self) -> int:
+        """Requests in flight, at most, of all workers that share a process."""
+        return self.requests * (self.workers if self.backend == "threads" else 1)
 
 
 @dataclass(frozen=True)

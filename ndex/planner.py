@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import lcm
@@ -19,6 +18,10 @@ SLAB_BYTES = 64 << 20
 """Aimed at by what a worker holds at once."""
 WIDEST = 8192
 """Voxels along x or y of a task that follows the tiles of its source."""
+MOST_AHEAD = 4
+"""Bands that are read ahead, where there may be a long way between asking and getting."""
+USUAL_REQUESTS = 4
+"""That a worker should have room for, even if it has to take less of the volume at once."""
 MAX_BLOCK = 1 << 26
 """Voxels of one request: what clients of a BOSS send in one piece (boss-api 13.6), inside its size limit (7.3)."""
 
@@ -47,10 +50,23 @@ def make_plan(job: Job, source: Facts, target: str, layout: Layout, dtype: UInt)
         cut=cut,
         shard=job.shard,
         workers=1,
-        worker_memory=held.bytes_of(cut),
+        worker_memory=0,
         stamp=fingerprint(job, source, target, *map(str, cut_and_where)),
+        planes=layout.planes,
     )
-    return replace(plan, workers=max(1, min(_workers(job), len(plan), job.parallel.memory // plan.worker_memory)))
+    return _spread(job, plan, held)
+
+
+def _spread(job: Job, plan: Plan, held: _Held) -> Plan:
+    """The plan with as many workers as the memory has room for, and with what each of them may hold."""
+    cut, memory = plan.cut, job.parallel.memory
+    workers = max(1, min(job.parallel.workers, len(plan), memory // held.bytes_of(cut, held.requests)))
+    share = memory // workers
+    requests = next(n for n in _halvings(job.parallel.requests) if n == 1 or held.bytes_of(cut, n) <= share)
+    wanted = 0 if job.parallel.backend == "serial" else MOST_AHEAD if plan.by_block else 1
+    ahead = next(n for n in range(wanted, -1, -1) if n == 0 or held.bytes_of(cut, requests, n) <= share)
+    held_at_once = held.bytes_of(cut, requests, ahead)
+    return replace(plan, workers=workers, at_once=requests, ahead=ahead, worker_memory=held_at_once)
 
 
 def _extent(job: Job, source: Facts) -> Box:
@@ -130,13 +146,6 @@ def _halvings(size: int) -> Iterator[int]:
         size //= 2
 
 
-def _workers(job: Job) -> int:
-    if job.parallel.backend == "serial":
-        return 1
-    cores = os.cpu_count() or 1
-    return job.parallel.n_jobs if job.parallel.n_jobs > 0 else max(1, cores + 1 + job.parallel.n_jobs)
-
-
 @dataclass(frozen=True)
 class _Held:
     """How many bytes one worker holds, and which cut fits the budget."""
@@ -151,23 +160,29 @@ class _Held:
     def itemsize(self) -> int:
         return max(self.dtype.itemsize, self.source.dtype.itemsize)
 
-    def bytes_of(self, cut: Cut) -> int:
-        """The band as read and, where the dtype changes, as written; each request in flight twice: plain and packed."""
+    @property
+    def requests(self) -> int:
+        """That a worker had better have room for."""
+        return min(USUAL_REQUESTS, self.job.parallel.requests)
+
+    def bytes_of(self, cut: Cut, requests: int, ahead: int = 0) -> int:
+        """The bands as read and, where the dtype changes, as written; each request in flight plain and packed."""
         band = Vec(*map(min, cut.step._replace(y=cut.rows), self.size))
         block = Vec(*map(min, cut.block, band))
-        copies = self.dtype.itemsize + (self.source.dtype.itemsize if self.source.dtype != self.dtype else 0)
-        return band.volume * copies + 2 * self.job.parallel.requests * block.volume * self.itemsize
+        here, there = self.source.dtype.itemsize, self.dtype.itemsize
+        copies = there + (here if self.source.dtype != self.dtype else 0)
+        return (1 + ahead) * band.volume * copies + 2 * requests * block.volume * self.itemsize
 
     def first_fitting(self, cuts: Iterator[Cut]) -> Cut:
         """The first cut of which two workers fit, so that one can read while the other writes, else the narrowest."""
         budget = self.job.parallel.memory
         for cut in cuts:
-            if self.bytes_of(cut) * 2 <= budget:
+            if self.bytes_of(cut, self.requests) * 2 <= budget:
                 return cut
-        least = self.bytes_of(cut)
+        least = self.bytes_of(cut, 1)
         if least > budget:
             raise JobError(
                 f"parallel.memory={budget:,} bytes is too little: one worker needs {least:,} for planes of "
-                f"{self.size.x} x {self.size.y} {self.source.dtype}. Give at least that, or lower parallel.requests."
+                f"{self.size.x} x {self.size.y} {self.source.dtype}. Give at least that."
             )
         return cut

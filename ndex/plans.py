@@ -72,6 +72,20 @@ class Plan(Sequence[Task]):
     """Bytes that one worker may hold at once."""
     stamp: str
     """Fingerprint of all that decides which voxels end up where."""
+    planes: bool = False
+    """Whether the destination takes whole bands of planes, not single blocks."""
+    at_once: int = 1
+    """Requests that a worker may have under way."""
+    ahead: int = 0
+    """Bands that a worker may read ahead of the one that it writes."""
+
+    @property
+    def by_block(self) -> bool:
+        """Whether the source gives single blocks as well as whole bands: its grid is that of the blocks."""
+        grid = self.source.grid
+        if grid is None:
+            return False
+        return not any((a - b) % step for a, b, step in zip(self.cut.grid, self.source.corner, grid, strict=True))
 
     @property
     def tiling(self) -> Tiling:
@@ -147,6 +161,7 @@ class Plan(Sequence[Task]):
             offset=self.offset,
             stamp=self.stamp,
             block=self.cut.block,
+            at_once=self.at_once,
             voxel_size=self.source.voxel_size,
             voxel_unit=self.source.voxel_unit,
         )

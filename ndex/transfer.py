@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import threading
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-import numpy as np
-
-from .checksum import checksum
-from .convert import Voxels, convert_voxels, is_empty
+from .bands import Band, bands, blocks_there
 from .errors import Differing, JobError, NdexError, PermanentError, TransientError
 from .events import TaskDone, TaskFailed
 from .geometry import Box
@@ -98,10 +96,8 @@ def _transfer(job: Job, plan: Plan, task: Task) -> TaskDone:
 def _compare(job: Job, plan: Plan, task: Task, checksums: tuple[int, ...] | None) -> TaskDone:
     with _ends_for(job, plan) as ends:
         if checksums is None:
-            tally = _Tally(plan)
-            for slab in plan.slabs(task):
-                tally.read(job, task, slab, ends.source)
-            checksums = tuple(tally.checksums)
+            with bands(plan, task, ends.source, job.convert) as coming:
+                checksums = tuple(checksum for band in coming for checksum in _gone_through(band))
         if not checksums:
             raise PermanentError("The journal does not know this task as done.")
         _raise_if_differing(plan, task, ends.destination, checksums)
@@ -123,53 +119,44 @@ def _ends_for(job: Job, plan: Plan) -> Iterator[Ends]:
         raise
 
 
-@dataclass
-class _Tally:
-    """What went through, block by block."""
-
-    plan: Plan
-    checksums: list[int] = field(default_factory=list)
-    empty: int = 0
-    filled: set[int] = field(default_factory=set)
-
-    def read(self, job: Job, task: Task, slab: Box, source: Readable) -> Voxels:
-        """A band of the source as the destination should hold it."""
-        piece = source.read(slab, task.t)
-        array = convert_voxels(piece.array, self.plan.dtype, job.convert)
-        self.filled.update(piece.filled)
-        for block in self.plan.blocks(slab):
-            voxels = np.ascontiguousarray(array[slab.slices(block)])
-            self.checksums.append(checksum(voxels))
-            self.empty += is_empty(voxels)
-        return array
-
-
 def _move(job: Job, plan: Plan, task: Task, ends: Ends) -> TaskDone:
-    tally = _Tally(plan)
-    with ends.destination.writer(task.box.shift(plan.offset), task.t) as writer:
-        for slab in plan.slabs(task):
-            writer.write(slab.shift(plan.offset), tally.read(job, task, slab, ends.source))
+    checksums: list[int] = []
+    empty, filled = 0, set[int]()
+    there = task.box.shift(plan.offset)
+    with bands(plan, task, ends.source, job.convert) as coming, ends.destination.writer(there, task.t) as writer:
+        for band in coming:
+            for box, voxels in band.pieces:
+                writer.write(box.shift(plan.offset), voxels)
+            checksums += band.checksums
+            empty += band.empty
+            filled |= band.filled
     return TaskDone(
         index=task.index,
         box=task.box,
         t=task.t,
         nbytes=task.box.voxels * plan.dtype.itemsize,
-        checksums=tuple(tally.checksums),
-        empty=tally.empty,
-        filled=tuple(sorted(tally.filled)),
+        checksums=tuple(checksums),
+        empty=empty,
+        filled=tuple(sorted(filled)),
     )
+
+
+def _gone_through(band: Band) -> list[int]:
+    """The checksums of a band that nobody wants."""
+    deque(band.pieces, maxlen=0)
+    return band.checksums
 
 
 def _differing(plan: Plan, task: Task, destination: Writable, checksums: tuple[int, ...]) -> list[Box]:
     """The blocks, in destination coordinates, that hold something else than what has these checksums."""
     expected = iter(checksums)
-    differing = []
-    for slab in plan.slabs(task):
-        stored = destination.read(slab.shift(plan.offset), task.t).array
-        for block in plan.blocks(slab):
-            if checksum(stored[slab.slices(block)]) != next(expected):
-                differing.append(block.shift(plan.offset))
-    return differing
+    with blocks_there(plan, task, destination) as coming:
+        return [
+            block.shift(plan.offset)
+            for blocks, found in coming
+            for block, checksum in zip(blocks, found, strict=True)
+            if checksum != next(expected)
+        ]
 
 
 def _raise_if_differing(plan: Plan, task: Task, destination: Writable, checksums: tuple[int, ...]) -> None:

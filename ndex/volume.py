@@ -34,6 +34,12 @@ Pause = Callable[[float], bool]
 """Waits so many seconds, shorter when the job is being stopped; true then."""
 
 
+def is_empty(array: Array) -> bool:
+    """Whether every voxel is zero. Never by a sum: two labels of 2^63 add up to 0 modulo 2^64. A few voxels tell of
+    most blocks that they are not."""
+    return not (array[:, ::64, ::61].any() or array.any())
+
+
 @dataclass(frozen=True)
 class Facts:
     """What a place says of itself before anything is planned."""
@@ -73,6 +79,8 @@ class Volume:
     """Fingerprint of the job, to tell its own half-done work from foreign files."""
     block: Vec
     """Size of one request."""
+    at_once: int = 1
+    """Requests that one task may have under way."""
     voxel_size: tuple[float, float, float] | None = None
     """As the source knows it, for a destination that is made anew; with `voxel_unit`."""
     voxel_unit: str | None = None
@@ -103,9 +111,12 @@ class Readable(Protocol):
 
 
 class Writer(Protocol):
-    """One task's output. Pieces arrive in the order of `Task.slabs`."""
+    """One task's output."""
 
-    def write(self, box: Box, array: Array) -> None: ...
+    def write(self, box: Box, array: Array) -> None:
+        """The next piece: a band of whole planes, from top to bottom, or a block, as `Layout.planes` says. The array
+        may change when this has returned, even if not everything is written yet."""
+        ...
 
 
 @dataclass(frozen=True)

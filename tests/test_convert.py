@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ndex.convert import check, convert_voxels, is_empty
+from ndex.convert import check, convert_voxels
 from ndex.errors import JobError
 from ndex.job import Convert
+from ndex.volume import is_empty
 
 u8, u16, u32, u64 = map(np.dtype, ("uint8", "uint16", "uint32", "uint64"))
 

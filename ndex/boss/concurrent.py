@@ -2,40 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 GLANCE = 1.0
 """Seconds after which a wait is begun anew: a signal that comes in the moment before one begins is seen only after."""
 
 
-def for_each(work: Callable[[T], None], items: Iterable[T], at_once: int) -> None:
-    """Do `work` for every item, `at_once` of them at a time. After an error no further item is begun.
+class Several:
+    """Calls that are done at the same time, as many as there are threads."""
 
-    Raises the first error. Nothing runs any more when this returns or raises: what had begun is waited for, unless
-    this thread is interrupted.
-    """
-    errors: list[BaseException] = []
+    def __init__(self, pool: ThreadPoolExecutor, number: int) -> None:
+        self._pool, self._number = pool, number
+        self._under_way: set[Future[object]] = set()
 
-    def attempt(item: T) -> None:
-        if errors:
-            return
-        try:
-            work(item)
-        except BaseException as error:
-            errors.append(error)
+    def do(self, work: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Have `work` done; waits as long as all threads are busy. Raises the error of a call before it instead."""
+        self._wait_for_all_but(self._number - 1)
+        self._under_way.add(self._pool.submit(work, *args, **kwargs))
 
-    pool = ThreadPoolExecutor(at_once)
+    def finish(self) -> None:
+        """Wait for what is under way. Raises the first error."""
+        self._wait_for_all_but(0)
+
+    def _wait_for_all_but(self, left: int) -> None:
+        while len(self._under_way) > left:
+            done, self._under_way = wait(self._under_way, GLANCE, FIRST_COMPLETED)
+            for call in done:
+                call.result()
+
+
+@contextmanager
+def several(number: int) -> Iterator[Several]:
+    """Up to `number` calls at once. All have ended when this is left: after an error no further one is begun, and
+    those under way are waited for, unless this thread is interrupted."""
+    with threads(number) as pool:
+        calls = Several(pool, number)
+        yield calls
+        calls.finish()
+
+
+@contextmanager
+def threads(number: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that are waited for at the end, unless this one is interrupted."""
+    pool = ThreadPoolExecutor(number)
     try:
-        under_way = {pool.submit(attempt, item) for item in items}
-        while under_way:
-            under_way = wait(under_way, GLANCE).not_done
+        yield pool
+    except Exception:
+        pool.shutdown(cancel_futures=True)
+        raise
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         raise
-    pool.shutdown()
-    if errors:
-        raise errors[0]
+    pool.shutdown(cancel_futures=True)
+
+
+def for_each(work: Callable[[T], object], items: Iterable[T], at_once: int) -> None:
+    """Do `work` for every item, `at_once` of them at a time. Raises the first error, as `several` does."""
+    if at_once == 1:
+        for item in items:
+            work(item)
+        return
+    with several(at_once) as calls:
+        for item in items:
+            calls.do(work, item)

@@ -17,6 +17,7 @@ from ..errors import ServerError
 from ..retry import seconds_to_wait
 from .credentials import Credentials
 from .faults import Answer, interruption
+from .flow import Flow
 from .pace import Pace
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ JSON_TIMEOUT = 60
 """Seconds without a byte before a JSON request is given up (boss-api 12.3)."""
 JSON_LIMIT = 64 << 20
 """Bytes of the longest JSON answer that is read: a list of a million names fits."""
+BUSY = (408, 429, 502, 503, 504)
+"""Answers of a server, or of what stands before it, that has too much to do."""
 ERROR_LIMIT = 1 << 16
 """Bytes of a refusal that are read: enough for its message."""
 
@@ -43,8 +46,9 @@ class Connection:
     used next. Nothing is tried again here.
     """
 
-    def __init__(self, access: Credentials, timeout: float, pace: Pace) -> None:
+    def __init__(self, access: Credentials, timeout: float, pace: Pace, flow: Flow) -> None:
         self.access = access
+        self.flow = flow
         self._pace = pace
         self._timeout = timeout
         self._idle: list[BossRemote] = []
@@ -53,10 +57,14 @@ class Connection:
         """The answer to a request whose body, if any, is JSON. Raises TransferError when none arrives whole."""
         return self._exchange(service, what, build, "application/json", JSON_TIMEOUT, JSON_LIMIT)
 
-    def ask_voxels(self, what: str, build: Build, limit: int = ERROR_LIMIT) -> Answer:
-        """The answer to a cutout request, of at most `limit` bytes if it is a success. Sent when it is its turn."""
-        self._pace.wait()
-        return self._exchange("volume", what, build, "application/blosc", self._timeout, limit)
+    def ask_voxels(self, what: str, build: Build, limit: int = ERROR_LIMIT, sent: int = 0) -> Answer:
+        """The answer to a cutout request with `sent` bytes, of at most `limit` bytes if it is a success. Sent when it
+        is its turn."""
+        with self.flow.turn() as turn:
+            self._pace.wait()
+            answer = self._exchange("volume", what, build, "application/blosc", self._timeout, limit)
+            turn.nbytes, turn.trouble = sent + len(answer.body), answer.status in BUSY
+        return answer
 
     def close(self) -> None:
         while self._idle:

@@ -24,6 +24,8 @@ T = TypeVar("T")
 BLOSC = "application/blosc"
 FRAME_OVERHEAD = 16
 """Bytes by which a blosc frame may be longer than what it holds."""
+WIDE, NARROW = 120e6, 20e6
+"""Bytes per second above which a line needs no better compression than lz4, and below which the slowest pays."""
 FILTER_LIMIT = 1700
 """Characters of a list of ids; a request line of more than about 4 kB is answered with 502 (boss-api 17)."""
 
@@ -67,14 +69,25 @@ class Cutouts(Calls):
 
     def put_cutout(self, channel: Channel, resolution: int, box: Box, t: int | None, array: Array) -> None:
         """Write the voxels of `box`. Zeros leave what is there (boss-api 7.7): see `erase`."""
+        self.put_frame(channel, resolution, box, t, self.packed(channel, resolution, box, t, array))
+
+    def packed(self, channel: Channel, resolution: int, box: Box, t: int | None, array: Array) -> bytes:
+        """The voxels of `box` as `put_frame` sends them: packed the harder, the slower the line turns out to be."""
         what = _named("POST cutout", channel, resolution, box, t)
         _check_request(channel, box, what)
         if array.shape != box.shape or array.dtype != channel.dtype:
             raise PermanentError(
                 f"{what}: an array {array.shape} of {array.dtype} does not fit the box {box.shape} of {channel.dtype}."
             )
-        build = _writing(channel, resolution, box, t, wire.encode(array, fast=self._access.loopback))
-        self._voxels(channel, what, build, lambda answer: self._check_written(answer, 201, what))
+        width = self._connection.flow.width
+        fast = self._access.loopback and (width is None or width > WIDE)
+        return wire.encode(array, fast=fast, level=7 if width is not None and width < NARROW else 1)
+
+    def put_frame(self, channel: Channel, resolution: int, box: Box, t: int | None, frame: bytes) -> None:
+        """Write voxels that are packed already."""
+        what = _named("POST cutout", channel, resolution, box, t)
+        build = _writing(channel, resolution, box, t, frame)
+        self._voxels(channel, what, build, lambda answer: self._check_written(answer, 201, what), sent=len(frame))
 
     def erase(self, channel: Channel, resolution: int, box: Box, t: int | None = None) -> None:
         """Make `box` zero."""
@@ -89,7 +102,13 @@ class Cutouts(Calls):
         require(answer, status, what, self._access)
 
     def _voxels(
-        self, channel: Channel, what: str, build: Build, take: Callable[[Answer], T], limit: int = ERROR_LIMIT
+        self,
+        channel: Channel,
+        what: str,
+        build: Build,
+        take: Callable[[Answer], T],
+        limit: int = ERROR_LIMIT,
+        sent: int = 0,
     ) -> T:
         """What `take` makes of the answer to a request for voxels.
 
@@ -99,7 +118,7 @@ class Cutouts(Calls):
 
         def work() -> T:
             nonlocal suspicious
-            answer = self._connection.ask_voxels(what, build, limit)
+            answer = self._connection.ask_voxels(what, build, limit, sent)
             if answer.status == 500 and suspicious:
                 suspicious = False
                 self._check_token(channel, what)

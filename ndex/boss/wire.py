@@ -43,17 +43,17 @@ def request_bytes(shape: tuple[int, ...], dtype: Dtype) -> int:
     return plain // 4 if dtype.itemsize == 8 else plain
 
 
-def encode(array: Array, *, fast: bool = False) -> bytes:
+def encode(array: Array, *, fast: bool = False, level: int = 1) -> bytes:
     """One blosc frame of the voxels in C order, little-endian. Raises ValueError above BLOSC_MAX bytes.
 
     zstd at its lowest level is what pays on a network: electron microscopy shrinks by an eighth, where blosclz and lz4
-    gain nothing at all. `fast` takes lz4 instead, for a disk or a loopback connection. A shuffle of single bytes would
-    be a copy for nothing.
+    gain nothing at all. `fast` takes lz4 instead, for a disk or a loopback connection. At level 7 it shrinks by a
+    seventh, an eighth as fast. A shuffle of single bytes would be a copy for nothing.
     """
     flat = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     blosc = _codec()
     shuffle = blosc.SHUFFLE if flat.itemsize > 1 else blosc.NOSHUFFLE
-    codec, level = ("lz4", 5) if fast else ("zstd", 1)
+    codec, level = ("lz4", 5) if fast else ("zstd", level)
     frame: bytes = blosc.compress_ptr(
         flat.ctypes.data, flat.size, typesize=flat.itemsize, clevel=level, shuffle=shuffle, cname=codec
     )

@@ -9,6 +9,7 @@ import pytest
 
 from ndex.boss.connection import Connection
 from ndex.boss.credentials import EMBEDDED_TOKEN, find_credentials, is_loopback
+from ndex.boss.flow import Flow
 from ndex.boss.pace import Pace
 from ndex.errors import AccessError, JobError
 from ndex.job import Boss, Rate, Retry
@@ -115,7 +116,7 @@ def test_a_missing_host_is_told_before_a_missing_token() -> None:
 
 def test_no_repr_shows_the_token() -> None:
     found = find_credentials(Boss(host=HOST), {"BOSS_TOKEN": TOKEN})
-    assert TOKEN not in f"{found!r} {found} {Connection(found, 1, Pace(Rate(), Retry()))!r}"
+    assert TOKEN not in f"{found!r} {found} {Connection(found, 1, Pace(Rate(), Retry()), Flow(1))!r}"
     assert pickle.loads(pickle.dumps(found)) == found
 
 

@@ -165,13 +165,13 @@ def test_empty_blocks_are_not_sent(make: Make, monkeypatch: pytest.MonkeyPatch) 
     store = destination(make())
     store.prepare(volume())
     sent: list[Box] = []
-    send = BossClient.put_cutout
+    send = BossClient.put_frame
 
     def counting(self: BossClient, channel: object, resolution: int, box: Box, *rest: object) -> None:
         sent.append(box)
         send(self, channel, resolution, box, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(BossClient, "put_cutout", counting)
+    monkeypatch.setattr(BossClient, "put_frame", counting)
     voxels = np.zeros(BOX.shape, np.uint8)
     voxels[-1, -1, -1] = 7
     write(store, BOX, voxels)
@@ -330,7 +330,7 @@ def test_blocks_are_those_of_the_plan(make: Make, monkeypatch: pytest.MonkeyPatc
     store.prepare(volume())
     store.expect(replace(volume(), block=Vec(900, 603, 8)))
     sent: list[Box] = []
-    monkeypatch.setattr(BossClient, "put_cutout", lambda self, channel, resolution, box, *rest: sent.append(box))
+    monkeypatch.setattr(BossClient, "put_frame", lambda self, channel, resolution, box, *rest: sent.append(box))
     write(store, BOX, noise("uint8"))
     assert sorted(box.z for box in sent) == [(7, 8), (8, 16), (16, 24), (24, 32), (32, 40)]
 

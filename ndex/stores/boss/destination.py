@@ -8,16 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...boss.concurrent import Several, several
 from ...boss.downsampling import POLL_SECONDS, ask_for_levels, await_levels
 from ...boss.fitting import check_verifiable, dtype_held
 from ...boss.hierarchy import CUBOID, Hierarchy
 from ...boss.links import View, links_to
 from ...boss.offsets import note, noted_line
+from ...boss.records import Channel
 from ...boss.resources import Site, complete, create_missing, plan_creation
 from ...errors import PermanentError
-from ...geometry import ORIGIN, Box
+from ...geometry import ORIGIN, Box, Tiling
 from ...job import Job
-from ...volume import Array, Layout, Mask, Pause, Say, UInt, Volume, Writer
+from ...volume import Array, Layout, Mask, Pause, Say, UInt, Volume, Writer, is_empty
 from .level import Level, naming_own_keys
 from .settings import Destination
 
@@ -32,13 +34,14 @@ class BossDestination(Level):
 
     def __init__(self, job: Job, settings: Destination) -> None:
         super().__init__(job, settings.boss, settings.resource)
+        self._at_once = 1
 
     @naming_own_keys
     def accepts(self, dtype: UInt) -> UInt:
         return dtype_held(self._resource, self._found(self._client.impatient()).channel, dtype)
 
     def expect(self, volume: Volume) -> None:
-        self._block = volume.block
+        self._block, self._at_once = volume.block, volume.at_once
 
     @naming_own_keys
     def check(self, volume: Volume) -> list[str]:
@@ -69,18 +72,24 @@ class BossDestination(Level):
 
     @contextmanager
     def writer(self, box: Box, t: int) -> Iterator[Writer]:
-        """Each write is stored, or has failed, when `write` returns: nothing is left to do at the end."""
-        yield _BossWriter(self, t)
+        """What is sent is stored when this is left without an error."""
+        with several(self._at_once) as calls:
+            yield _BossWriter(self, t, calls)
 
-    def write(self, box: Box, t: int, array: Array) -> None:
-        """Send the voxels of `box` as several cutouts at once. Raises PermanentError for another shape or dtype."""
-        site = self._site()
-        if array.shape != box.shape or array.dtype != site.channel.dtype:
-            raise PermanentError(
-                f"An array {array.shape} of {array.dtype} does not fit {box} of the channel {site.channel} "
-                f"({site.channel.dtype})."
-            )
-        self._each_block(box, site, lambda block: self._send(site, block, t, array[box.slices(block)]))
+    def send(self, box: Box, t: int, voxels: Array, calls: Several) -> None:
+        """Have the voxels of one request sent. Zeros never overwrite (boss-api 7.7): they need not be sent, and to
+        erase, the box is blacked out first. Raises PermanentError for another dtype."""
+        where = self._where(self._site(), box, t)
+        black = self._job.empty == "erase" and not voxels.all()
+        frame = None if is_empty(voxels) else self._client.packed(*where, voxels)
+        if black or frame is not None:
+            calls.do(self._send, where, black, frame)
+
+    def pieces(self, box: Box, array: Array) -> Tiling:
+        """The requests that a box is sent in. Raises PermanentError for an array of another shape."""
+        if array.shape != box.shape:
+            raise PermanentError(f"{self._resource}: an array {array.shape} does not fit the box {box.shape}.")
+        return self._requests(box, self._site())
 
     def finish(self, volume: Volume, say: Say, pause: Pause) -> tuple[str, ...]:
         """Has the lower resolutions built where that is asked. An embedded BOSS is waited for: it ends with the job."""
@@ -104,13 +113,11 @@ class BossDestination(Level):
             poll = EMBEDDED_POLL_SECONDS if embedded else POLL_SECONDS
             await_levels(self._client, site.channel, say, pause, poll)
 
-    def _send(self, site: Site, box: Box, t: int, voxels: Array) -> None:
-        """Zeros never overwrite (boss-api 7.7): they need not be sent, and to erase, the box is blacked out first."""
-        where = self._where(site, box, t)
-        if self._job.empty == "erase" and not voxels.all():
+    def _send(self, where: tuple[Channel, int, Box, int | None], black: bool, frame: bytes | None) -> None:
+        if black:
             self._client.erase(*where)
-        if voxels.any():
-            self._client.put_cutout(*where, voxels)
+        if frame is not None:
+            self._client.put_frame(*where, frame)
 
     def _is_shifted(self, volume: Volume) -> bool:
         """Whether the job says how its coordinates relate to those of the BOSS."""
@@ -125,6 +132,8 @@ def _levels(site: Site) -> Hierarchy:
 class _BossWriter:
     store: BossDestination
     t: int
+    calls: Several
 
     def write(self, box: Box, array: Array) -> None:
-        self.store.write(box, self.t, array)
+        for piece in self.store.pieces(box, array):
+            self.store.send(piece, self.t, array[box.slices(piece)], self.calls)

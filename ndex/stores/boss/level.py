@@ -78,13 +78,20 @@ class Level:
     def read(self, box: Box, t: int) -> Piece:
         """The voxels of `box`, fetched as several cutouts at once."""
         site = self._site()
+        if len(self._requests(box, site)) == 1:
+            return Piece(self._cutout(*self._where(site, box, t)))
         array: Array = np.empty(box.shape, site.channel.dtype)
 
         def fetch(block: Box) -> None:
             array[box.slices(block)] = self._cutout(*self._where(site, block, t))
 
-        self._each_block(box, site, fetch)
+        for_each(fetch, self._requests(box, site), self._job.parallel.requests)
         return Piece(array)
+
+    @property
+    def allowed(self) -> int:
+        """Requests that are worth having under way in this process, as far as it is known."""
+        return self._client.allowed
 
     def close(self) -> None:
         with self._lock:
@@ -99,7 +106,8 @@ class Level:
     def _client(self) -> BossClient:
         with self._lock:
             if self._open is None:
-                self._open = BossClient.connect(self._boss, self._job.retry, share(self._job))
+                at_once = self._job.parallel.requests_of_process
+                self._open = BossClient.connect(self._boss, self._job.retry, share(self._job), at_once)
             return self._open
 
     def _found(self, client: BossClient) -> Found:
@@ -123,6 +131,6 @@ class Level:
         timed = site.experiment.time_samples > 1 or self._job.extent.t is not None
         return site.channel, self._resource.resolution, box, t if timed else None
 
-    def _each_block(self, box: Box, site: Site, work: Callable[[Box], None]) -> None:
-        block = self._block or self._job.blocks.on(CUBOID, site.channel.dtype.itemsize)
-        for_each(work, Tiling(box, block), self._job.parallel.requests)
+    def _requests(self, box: Box, site: Site) -> Tiling:
+        """The boxes in which a larger one is read or written."""
+        return Tiling(box, self._block or self._job.blocks.on(CUBOID, site.channel.dtype.itemsize))

@@ -1,0 +1,119 @@
+"""How many requests for voxels are under way at once: found out by trying, as TCP finds out the width of a line.
+
+It begins with few. As long as all turns are wanted, twice as many are tried, and kept if clearly more bytes get
+through; when they do not, the line, the server or this machine is at its limit, and it goes back. An answer that asks
+for patience, or a broken connection, halves the number.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ..errors import TransientError
+
+FIRST = 4
+"""Requests to begin with."""
+BETTER = 1.15
+"""By how much more must get through for a larger number to be kept."""
+REST = 8
+"""Rounds after a number that was not better until a larger one is tried again. A round: as many requests as may be
+under way."""
+
+
+@dataclass
+class Turn:
+    """One request under way."""
+
+    before: int
+    """What `Flow` has seen of trouble when it began."""
+    nbytes: int = 0
+    """That it has moved; for the one who has the turn to say."""
+    trouble: bool = False
+    """Whether the answer asks for patience."""
+
+
+class Flow:
+    """Turns for the requests of one process to one BOSS, for any number of threads."""
+
+    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """`most` is what the user allows."""
+        self._most = most
+        self._clock = clock
+        self._turn = threading.Condition()
+        self.allowed = min(FIRST, most)
+        """Requests that may be under way now."""
+        self.width: float | None = None
+        """Bytes per second that get through however many requests are under way; None as long as that is not known."""
+        self._rate = 0.0
+        """Bytes per second that got through with as many requests as are allowed, when that was last seen."""
+        self._under_way = 0
+        self._before = self.allowed
+        """What was allowed before a larger number was tried; the same when none is being tried."""
+        self._rest = 0
+        self._trouble = 0
+        """How often the number was halved."""
+        self._begin_round()
+
+    @contextmanager
+    def turn(self) -> Iterator[Turn]:
+        """Waits for a turn, and holds it during a request."""
+        with self._turn:
+            self._turn.wait_for(lambda: self._under_way < self.allowed)
+            self._under_way += 1
+            self._full |= self._under_way == self.allowed
+            turn = Turn(self._trouble)
+        try:
+            yield turn
+        except TransientError:
+            turn.trouble = True
+            raise
+        finally:
+            self._end(turn)
+
+    def _end(self, turn: Turn) -> None:
+        with self._turn:
+            self._under_way -= 1
+            self._nbytes += turn.nbytes
+            self._requests += 1
+            if turn.trouble and turn.before == self._trouble:  # those that failed together count once
+                self._trouble += 1
+                self._rate, self.width = 0.0, None
+                self._allow(max(1, self.allowed // 2))
+                self._rest = REST
+            elif self._requests >= self.allowed:
+                self._judge()
+            self._turn.notify_all()
+
+    def _judge(self) -> None:
+        """At the end of a round. One in which not all turns were wanted says nothing of the line."""
+        seconds = self._clock() - self._begun
+        if not self._full or seconds <= 0:
+            self._begin_round()
+            return
+        rate = self._nbytes / seconds
+        if self.allowed > self._before and rate < BETTER * self._rate:
+            self.width = rate
+            self._rest = REST
+            self._allow(self._before)
+            return
+        if self.allowed > self._before:
+            self.width = None
+        self._rate = rate
+        self._rest = max(0, self._rest - 1)
+        before = self.allowed
+        self._allow(before if self._rest else min(2 * before, self._most))
+        self._before = before
+
+    def _allow(self, number: int) -> None:
+        self.allowed = self._before = number
+        self._begin_round()
+
+    def _begin_round(self) -> None:
+        self._begun = self._clock()
+        self._requests = 0
+        self._nbytes = 0
+        self._full = False
