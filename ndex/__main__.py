@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -30,6 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "--version" in arguments:
         print(f"ndex {__version__}")
         return 0
+    if set(arguments) <= {"--help", "-h"}:
+        from .topics import overview
+
+        print(overview())
+        return 0
+    gc.disable()  # nothing of what is imported and composed is garbage, and looking for it takes a tenth of the time
     try:
         with _termination_as_interrupt():
             from .command import run_command  # Hydra takes a quarter of a second, which the intro need not wait for
@@ -37,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = run_command(arguments)
     except KeyboardInterrupt:
         code = INTERRUPTED
+    finally:
+        gc.enable()
     if code and argv is None:
         _leave_threads_behind(code)
     return code

@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
 
-from .boss.places import is_name
-from .composing import HYDRA_ERRORS, channels_file, composed, rewrite
+from .composing import SWEEP, channels_file
 from .errors import JobError, Missing
 
-SWEEP = ("-m", "--multirun")
 
-
-def with_channels(arguments: list[str]) -> list[str]:
-    """The command line with a job for each channel, where the settings name a file of channels; else as it is.
+def with_channels(arguments: list[str], shared: DictConfig) -> list[str]:
+    """The command line with a job for each channel, where what its jobs share names a file of channels; else as it is.
 
     Raises JobError for a file that is not one name a line.
     """
-    options = [argument for argument in arguments if argument.startswith("-")]
-    if set(options) - set(SWEEP):
-        return arguments
-    try:
-        fixed = _without_sweeps([argument for argument in arguments if argument not in options])
-        path = channels_file(composed(fixed), arguments)
-    except HYDRA_ERRORS:
-        return arguments  # what is wrong with them is said when they are run
+    path = channels_file(shared, arguments)
     if path is None:
         return arguments
     names = ",".join(f"'{name}'" for name in read_names(Path(path)))
-    return [*arguments, *([] if options else SWEEP[:1]), f"resource.channel={names}"]
+    return [*arguments, *([] if set(SWEEP) & set(arguments) else SWEEP[:1]), f"resource.channel={names}"]
 
 
 def read_names(path: Path) -> list[str]:
@@ -45,6 +34,8 @@ def read_names(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not a text file"
         raise JobError(f"resource.channels_file={path} cannot be read: {reason}") from None
+    from .boss.places import is_name  # brings numpy, which most commands do not need so early
+
     lines = [line.partition("#")[0].strip() for line in text.splitlines()]
     names = [name for name in lines if name]
     if not names:
@@ -58,9 +49,3 @@ def read_names(path: Path) -> list[str]:
         if names.count(name) > 1:
             raise JobError(f"resource.channels_file={path} names the channel {name} twice")
     return names
-
-
-def _without_sweeps(settings: Sequence[str]) -> list[str]:
-    """The settings that all jobs of a sweep share."""
-    parse = OverridesParser.create().parse_overrides
-    return [setting for setting in settings if not any(o.is_sweep_override() for o in parse(rewrite([setting])))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -19,7 +20,7 @@ from omegaconf import DictConfig
 from .again import program, quoted
 from .batch import Batch, time_limit
 from .channels import with_channels
-from .composing import HYDRA_ERRORS, VERSION_BASE, hydra_to_itself, rewrite
+from .composing import HYDRA_ERRORS, VERSION_BASE, hydra_to_itself, is_one_job, rewrite, run_one, shared_by_all
 from .errors import JobError, NdexError
 from .explain import explain, refuse_options
 from .jobs import CONF, GROUP, safe_name
@@ -56,10 +57,10 @@ def run_command(arguments: list[str]) -> int:
         if (text := page(arguments)) is not None:
             print(text)
             return 0
-        Follow.command = [*program(), *arguments]
-        with _as_hydra_wants(with_channels(arguments)), sweep_folders(), stoppable():
+        _begin(arguments)
+        with sweep_folders(), stoppable():
             with _lost_jobs():
-                hydra.main(config_path=str(CONF), config_name="config", **VERSION_BASE)(run_composed)()
+                _hand_to_hydra(arguments)
             return _closing()
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 0
@@ -74,6 +75,18 @@ def run_command(arguments: list[str]) -> int:
         _closing()
         return INTERRUPTED
     return 2
+
+
+def _hand_to_hydra(arguments: list[str]) -> None:
+    """Hydra composes a command line twice, to see whether it is a sweep and to run it; one job is composed once."""
+    shared = shared_by_all(arguments)
+    if shared is not None:
+        arguments = with_channels(arguments, shared)
+        if is_one_job(arguments, shared):
+            run_one(shared, run_composed)
+            return
+    with _as_command_line(arguments), hydra_to_itself():
+        hydra.main(config_path=str(CONF), config_name="config", **VERSION_BASE)(run_composed)()
 
 
 def run_composed(cfg: DictConfig) -> Outcome:
@@ -111,6 +124,7 @@ def _exit_code(cfg: DictConfig, name: str, output: Path | None, label: str, comm
         job = job_from(cfg, name)
         from .execute import execute
 
+        gc.enable()
         return execute(job, output, label, command)
     except NdexError as error:
         log.error("%s", error)
@@ -174,7 +188,7 @@ def _say(text: str, name: str = "", label: str = "") -> None:
 
 
 @contextmanager
-def _as_hydra_wants(arguments: list[str]) -> Iterator[None]:
+def _as_command_line(arguments: list[str]) -> Iterator[None]:
     """Hydra reads `sys.argv`, and passes errors on only when HYDRA_FULL_ERROR is set."""
     argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     if {"-sc", "--shell-completion"}.isdisjoint(arguments):
@@ -184,18 +198,22 @@ def _as_hydra_wants(arguments: list[str]) -> Iterator[None]:
         os.environ["COMP_LINE"] = " ".join([*rewrite(words), last])
     sys.argv = [argv[0], *arguments]
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        sys.argv = argv
+        del os.environ["HYDRA_FULL_ERROR"]
+        if full_error is not None:
+            os.environ["HYDRA_FULL_ERROR"] = full_error
+
+
+def _begin(arguments: list[str]) -> None:
+    """Forgets the command before, and leaves out warnings that tell the user nothing."""
+    Follow.command = [*program(), *arguments]
+    Follow.sweep = Follow.outcome = None
     # Hydra 1.4 warns of every class that a configuration names; this one stands in our own conf/config.yaml.
     warnings.filterwarnings("ignore", r"[^\n]*_target_='ndex\.multirun\.", UserWarning)
     # Said when a second Ctrl-C breaks off what is under way, which is what was asked for.
     warnings.filterwarnings(
         "ignore", r"\d+ tasks (which were still being processed|have been successfully executed)", UserWarning
     )
-    Follow.sweep = Follow.outcome = None
-    try:
-        with hydra_to_itself():
-            yield
-    finally:
-        sys.argv = argv
-        del os.environ["HYDRA_FULL_ERROR"]
-        if full_error is not None:
-            os.environ["HYDRA_FULL_ERROR"] = full_error

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from . import job_source as job_source  # tells Hydra of the jobs
 from .errors import JobError
 from .explain import explain
 from .job_file import INSISTING, NAMES
@@ -22,6 +25,7 @@ from .refusals import no_secret_variables, refuse_secrets
 if TYPE_CHECKING:
     from .job import Job
 
+SWEEP = ("-m", "--multirun")
 SETTING = re.compile(r"\+{0,2}(?P<key>[A-Za-z_][\w.]*)=(?P<value>.*)", re.DOTALL)
 
 # Hydra 1.4 warns when it is given a version_base, 1.3 behaves like 1.1 when it is not.
@@ -58,6 +62,42 @@ def composed(arguments: Sequence[str]) -> DictConfig:
     with hydra_to_itself(), hydra.initialize_config_dir(str(CONF), job_name="ndex", **VERSION_BASE):
         cfg: DictConfig = hydra.compose("config", rewrite(arguments), return_hydra_config=True)
     return cfg
+
+
+def shared_by_all(arguments: Sequence[str]) -> DictConfig | None:
+    """What all jobs of a command line have in common, which may be one job; Hydra's own part included.
+
+    None when there are other options of Hydra than that for a sweep, and when Hydra refuses the settings: why, it says
+    when it runs them. Raises JobError for a wrong job file.
+    """
+    try:
+        return composed(_without_sweeps(arguments)) if _options(arguments) <= set(SWEEP) else None
+    except HYDRA_ERRORS:
+        return None
+
+
+def is_one_job(arguments: Sequence[str], shared: DictConfig) -> bool:
+    """Whether what the jobs of a command line share is all there is to run."""
+    return _without_sweeps(arguments) == list(arguments) and shared.hydra.mode is not RunMode.MULTIRUN
+
+
+def run_one(cfg: DictConfig, task: Callable[[DictConfig], object]) -> None:
+    """Runs a configuration that `composed` has made as Hydra runs those that it composes itself."""
+    with hydra_to_itself(), hydra.initialize_config_dir(str(CONF), job_name="ndex", **VERSION_BASE):
+        application: Any = GlobalHydra.instance().hydra
+        application.config_loader.load_configuration = lambda **_: cfg
+        application.run("config", task, [])
+
+
+def _options(arguments: Sequence[str]) -> set[str]:
+    return {argument for argument in arguments if argument.startswith("-")}
+
+
+def _without_sweeps(arguments: Sequence[str]) -> list[str]:
+    """The settings that have one value for all jobs."""
+    parse = OverridesParser.create().parse_override
+    settings = [argument for argument in arguments if argument not in _options(arguments)]
+    return [setting for setting in settings if not parse(*rewrite([setting])).is_sweep_override()]
 
 
 def channels_file(cfg: DictConfig, arguments: Sequence[str]) -> str | None:

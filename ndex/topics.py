@@ -1,16 +1,28 @@
-"""The pages of `ndex --help TOPIC`: what the files of conf/ and jobs/ say of themselves."""
+"""The pages of `ndex --help` and `ndex --help TOPIC`: what the files of conf/ and jobs/ say of themselves."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from string import Template
+
+from omegaconf import OmegaConf
 
 from .errors import JobError
-from .jobs import CONF, GROUP, GROUPS, job_folders, job_names, names_in
+from .jobs import CONF, GROUP, GROUPS, choices, job_folders, job_names, names_in
+from .resolvers import register
 from .wording import nearest
 
 HELP = ("--help", "-h")
+
+
+def overview() -> str:
+    """What conf/hydra/help/ndex.yaml says; Hydra would compose a job and list groups dozens of times first."""
+    register("ndex.conf", lambda: str(CONF))
+    register("ndex.choices", choices)
+    page = OmegaConf.create({"hydra": {"help": OmegaConf.load(CONF / "hydra" / "help" / "ndex.yaml")}})
+    return Template(page.hydra.help.template).substitute()
 
 
 def page(arguments: Sequence[str]) -> str | None:

@@ -10,7 +10,8 @@ from hydra.core.object_type import ObjectType
 
 from ndex.composing import compose
 from ndex.errors import JobError
-from ndex.jobs import JOBS, JobSource, job_folders, job_names, safe_name
+from ndex.job_source import JobSource
+from ndex.jobs import JOBS, job_folders, job_names, safe_name
 
 JOB = """
 source: {kind: images, path: em}
