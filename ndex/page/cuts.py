@@ -26,8 +26,10 @@ from ..volume import Array, Layout, Piece, Volume
 
 LEAST_READS, MOST_READS = 4, 64
 """Blocks of one cut."""
-MOST_VOXELS = 256 << 20
+MOST_VOXELS = 128 << 20
 """That are decoded for one cut, if LEAST_READS blocks do not need more."""
+ROWS = 256
+"""Of planes, in a block: a picture of their columns has all of their width decoded."""
 AT_ONCE = 8
 """Blocks that are read at a time."""
 MOST_PIXELS = 640
@@ -87,23 +89,27 @@ def cuts_through(volume: Volume, place: Place, clock: Callable[[], float] = time
         return place.read(box, volume.times.start + volume.times.size // 2).array
 
     for name, right, down in PLANES:
-        most = MOST_VOXELS // _decoded(volume, place.layout, 3 - right - down)
-        yield _cut(volume, read, name, right, down, min(MOST_READS, max(LEAST_READS, most)))
+        yield _cut(volume, place.layout, read, name, right, down)
 
 
-def _decoded(volume: Volume, layout: Layout, across: int) -> int:
-    """Voxels that a place decodes for a block that is one voxel thick: whole cuboids, or whole rows of planes."""
+def _block_and_number(volume: Volume, layout: Layout, across: int) -> tuple[Vec, int]:
+    """Size of a block, and how many of them to read when each is one voxel thick: a place decodes whole cuboids, or
+    whole rows of planes."""
     block = Vec(*map(min, volume.block, volume.box.size))
     if layout.planes:
-        return _with(block._replace(x=volume.box.size.x), across, volume.box.size.x if across == 0 else 1).volume
-    return _with(block, across, layout.grid[across] if layout.grid else 1).volume
+        block = Vec(volume.box.size.x, min(block.y, ROWS), block.z)
+        decoded = block if across == 0 else _with(block, across, 1)
+    else:
+        decoded = _with(block, across, layout.grid[across] if layout.grid else 1)
+    return block, min(MOST_READS, max(LEAST_READS, MOST_VOXELS // decoded.volume))
 
 
-def _cut(volume: Volume, read: Callable[[Box], Array], name: str, right: int, down: int, most: int) -> Cut:
+def _cut(volume: Volume, layout: Layout, read: Callable[[Box], Array], name: str, right: int, down: int) -> Cut:
     across = 3 - right - down
     middle = (volume.box.start[across] + volume.box.stop[across]) // 2
     plane = Box(_with(volume.box.start, across, middle), _with(volume.box.stop, across, middle + 1))
-    tiling = Tiling(plane, volume.block)
+    block, most = _block_and_number(volume, layout, across)
+    tiling = Tiling(plane, block)
     counts = tiling.counts[right], tiling.counts[down]
     chosen = _chosen(*counts, most)
     indexes = [_evenly(count, n) for count, n in zip(counts, chosen, strict=True)]
@@ -114,8 +120,8 @@ def _cut(volume: Volume, read: Callable[[Box], Array], name: str, right: int, do
 
     def fetch(where: tuple[int, int]) -> None:
         column, row = columns[where[1]], rows[where[0]]
-        block = _flat(read(_block(plane, right, column, down, row)), across)
-        pieces[where] = block[:: steps[1], :: steps[0]].copy()
+        flat = _flat(read(_block(plane, right, column, down, row)), across)
+        pieces[where] = flat[:: steps[1], :: steps[0]].copy()
 
     for_each(fetch, np.ndindex(len(rows), len(columns)), AT_ONCE)
     pixels = np.block([[pieces[i, j] for j in range(len(columns))] for i in range(len(rows))])
