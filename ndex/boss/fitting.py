@@ -16,6 +16,7 @@ from .records import Channel, CoordinateFrame, Experiment
 UInt = np.dtype[np.unsignedinteger]
 UINT64: UInt = np.dtype("uint64")
 UINT32: UInt = np.dtype("uint32")
+_FITS = "Leave the key out, or name another resource.experiment, whose frame is then created so."
 
 
 def channel_kind(resource: Resource, dtype: UInt) -> tuple[str, UInt]:
@@ -57,17 +58,24 @@ def check_channel(channel: Channel, experiment: Experiment, resource: Resource, 
     """Raises JobError unless the channel can take the voxels of the job at its resolution (boss-api 6, 7.2)."""
     level, last = resource.resolution, channel.base + experiment.levels - 1
     if channel.dtype == UINT32:
-        raise JobError(f"The channel {channel} is uint32, which a BOSS can create but not write.")
+        raise JobError(
+            f"resource.channel={channel.name}: the channel {channel} is uint32, which a BOSS can create but not write. "
+            "Name another one, which is then created as uint64."
+        )
     if channel.dtype != volume.dtype:
         raise JobError(
-            f"The data are {volume.dtype}, but the channel {channel} holds {channel.dtype}: see convert.dtype."
+            f"The data are {volume.dtype}, but the channel {channel} holds {channel.dtype}. Give "
+            f"convert.dtype={channel.dtype} to convert them."
         )
     if resource.channel_type and resource.channel_type != channel.type:
-        raise JobError(f"resource.channel_type={resource.channel_type}, but the channel {channel} is {channel.type}.")
+        raise JobError(
+            f"resource.channel_type={resource.channel_type}, but the channel {channel} is {channel.type}. Leave "
+            "the key out, or name another resource.channel."
+        )
     if channel.storage != "spdb":
         raise JobError(
-            f"The channel {channel} has storage_type {channel.storage}: a BOSS takes uploads there but does not keep "
-            "them (boss-api 17). Upload into another channel."
+            f"resource.channel={channel.name}: the channel {channel} has storage_type {channel.storage}: a BOSS takes "
+            "uploads there but does not keep them (boss-api 17). Upload into another one."
         )
     if not (level in (channel.base, channel.base + 1) and level <= last):
         raise JobError(
@@ -85,7 +93,8 @@ def check_experiment(experiment: Experiment, resource: Resource, volume: Volume)
     """Raises JobError unless the experiment has the frame and the time samples of the job."""
     if resource.frame.name and resource.frame.name != experiment.frame:
         raise JobError(
-            f"resource.frame.name={resource.frame.name}, but the experiment {experiment} has {experiment.frame}."
+            f"resource.frame.name={resource.frame.name}, but the experiment {experiment} has {experiment.frame}. Leave "
+            "the key out, or name another resource.experiment."
         )
     if volume.times.stop > experiment.time_samples:
         raise JobError(
@@ -99,13 +108,18 @@ def check_frame(frame: CoordinateFrame, experiment: Experiment, resource: Resour
     for axis in "xyz":
         expected, there = getattr(resource.frame, axis), getattr(frame.box, axis)
         if expected is not None and Span(*expected) != there:
-            raise JobError(f"resource.frame.{axis}={list(expected)}, but the frame {frame.name} has {list(there)}.")
+            raise JobError(
+                f"resource.frame.{axis}={list(expected)}, but the frame {frame.name} has {list(there)}. {_FITS}"
+            )
     if resource.voxel_size and not all(map(math.isclose, resource.voxel_size, frame.voxel_size)):
         raise JobError(
-            f"resource.voxel_size={list(resource.voxel_size)}, but the frame {frame.name} has {list(frame.voxel_size)}."
+            f"resource.voxel_size={list(resource.voxel_size)}, but the frame {frame.name} has "
+            f"{list(frame.voxel_size)}. {_FITS}"
         )
     if resource.voxel_size and resource.voxel_unit != frame.voxel_unit:
-        raise JobError(f"resource.voxel_unit={resource.voxel_unit}, but the frame {frame.name} has {frame.voxel_unit}.")
+        raise JobError(
+            f"resource.voxel_unit={resource.voxel_unit}, but the frame {frame.name} has {frame.voxel_unit}. {_FITS}"
+        )
     room = level_box(frame, Hierarchy.of(frame, experiment), resource.resolution)
     if not room.contains(volume.box):
         raise JobError(
@@ -131,11 +145,14 @@ def check_readable(frame: CoordinateFrame, experiment: Experiment, channel: Chan
             f"{channel.base} can be read. Have it downsampled first, or read that one."
         )
     if channel.dtype == UINT32:
-        raise JobError(f"The channel {channel} is uint32, which a BOSS can create but not read.")
+        raise JobError(
+            f"resource.channel={channel.name}: the channel {channel} is uint32, which a BOSS can create but not read. "
+            "Name another one."
+        )
     if resource.iso and not experiment.isotropic and frame.voxel_size[0] != frame.voxel_size[1]:
         raise JobError(
             f"resource.iso=true: voxels of {list(frame.voxel_size)} have no isotropic level, x and y differ "
-            f"(frame {frame.name})."
+            f"(frame {frame.name}). Leave it out to read the levels as they are."
         )
 
 

@@ -132,7 +132,10 @@ def _frame(resource: Resource, volume: Volume) -> CoordinateFrame:
     given = (resource.frame.x, resource.frame.y, resource.frame.z)
     for axis, bounds in zip("xyz", given, strict=True):
         if bounds is not None and bounds[0] < 0:
-            raise JobError(f"resource.frame.{axis}={list(bounds)}: a BOSS cannot address coordinates below 0.")
+            raise JobError(
+                f"resource.frame.{axis}={list(bounds)}: a BOSS cannot address coordinates below 0. Begin it at 0 or "
+                "above; offset=auto moves the volume there."
+            )
     x, y, z = (bounds or computed for bounds, computed in zip(given, needed, strict=True))
     if max(x[1], y[1], z[1]) > FARTHEST:
         raise JobError(

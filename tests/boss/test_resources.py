@@ -150,7 +150,7 @@ def test_names(field: str) -> None:
 
 
 def test_more_names() -> None:
-    with pytest.raises(JobError, match=r"resource\.frame\.name 'a b'"):
+    with pytest.raises(JobError, match=r"resource\.frame\.name='a b'"):
         check_names(replace(EM, frame=Frame("a b")))
     with pytest.raises(JobError, match=r"resource\.source_channels 'é'"):
         check_names(replace(EM, source_channels=("em", "é")))

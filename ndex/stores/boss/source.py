@@ -45,7 +45,8 @@ class BossSource(Level):
         check_readable(frame, site.experiment, channel, self._resource)
         if self._keep and channel.type != "annotation":
             raise JobError(
-                f"source.filter={list(self._keep)}: only annotations can be filtered; {channel} is an image."
+                f"source.filter={list(self._keep)}: only annotations can be filtered; {channel} is an image. Leave the "
+                "key out, or name an annotation channel."
             )
         levels = self._levels(site)
         check_reachable(frame, levels, channel.base, level, self._job.extent)
