@@ -108,13 +108,13 @@ def some(random: Random, choices: list[Any], most: int) -> list[Any]:
 
 
 def odd_path(random: Random) -> str:
-    """Either anything, or a good path to a cutout with one part spoilt."""
+    """Either anything, or a path to a cutout, often with one part spoilt."""
     if random.random() < 0.5:
         version = random.choice(["v1", "v1", "v1", "latest", "v0.8", "v9", ""])
         parts = [random.choice(random.choice([GOOD, GOOD, NASTY])) for _ in range(random.randint(0, 8))]
         return f"/{version}/{random.choice(SERVICES)}/" + "/".join(parts)
     parts = f"v1/cutout/lab/run7/{random.choice(['em', 'seg'])}/0/0:8/0:8/0:8".split("/")
-    at = random.randint(0, 12)
+    at = random.randint(0, 2 * len(parts))
     return "/" + "/".join(random.choice(NASTY) if index == at else part for index, part in enumerate(parts))
 
 
@@ -142,6 +142,8 @@ def odd_body(random: Random) -> bytes:
 
 MEDIA = [
     "application/blosc",
+    "application/blosc",
+    "application/blosc",
     "application/npygz",
     "application/blosc-python",
     "application/json",
@@ -157,7 +159,7 @@ HEADERS = [
     *("Authorization: Token x", "Authorization: Token \xff", "Authorization: ", "no colon", " folded"),
     "\0: \0",
 ]
-METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "get", "X" * 50]
+METHODS = ["GET", "GET", "POST", "POST", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "get", "X" * 50]
 
 
 def odd_request(random: Random) -> tuple[bytes, bool]:
@@ -166,8 +168,8 @@ def odd_request(random: Random) -> tuple[bytes, bool]:
     if method == "DELETE" and path.rstrip("/").endswith(("/em", "/seg")) and "channel" in path:
         method = "GET"  # the others need them
     lines = [f"{method} {path}?{odd_query(random)} HTTP/1.1", f"Content-Type: {random.choice(MEDIA)}", *more]
-    lines += [f"Authorization: Token {os.environ[TOKEN_ENV]}"] if random.random() < 0.5 else []
-    honest = random.random() < 0.5
+    lines += [f"Authorization: Token {os.environ[TOKEN_ENV]}"] if random.random() < 0.8 else []
+    honest = random.random() < 0.8
     lines += [f"Content-Length: {len(body)}"] if honest else []
     plain = not any(line.startswith((" ", "Content-L", "Transfer", "Expect", "\0", "no ")) for line in more)
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body, plain and honest
