@@ -50,6 +50,7 @@ def test_the_wheel_holds_what_ships(installed: Path) -> None:
     for path in SHIPPED:
         copy = installed / "ndex/_data" / path.relative_to(ROOT)
         assert copy.read_bytes() == path.read_bytes()
+    assert (installed / "ndex/py.typed").is_file(), "type checkers of those who import ndex need it"
     assert not (installed / "tests").exists()
 
 
@@ -67,7 +68,7 @@ def test_it_works_from_any_directory(installed: Path, tmp_path: Path) -> None:
         str(installed / "ndex/__init__.py"),
         str(installed / "ndex/_data/jobs/data/medulla"),
     ]
-    page = run(installed, tmp_path, "-m", "ndex", "--help")
+    page = run(installed, tmp_path, "-m", "ndex", "--help", "job")
     assert page.returncode == 0
     assert "kharris15_apical" in page.stdout
     refused = run(installed, tmp_path, "-m", "ndex", "job=ingest")

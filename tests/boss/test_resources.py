@@ -145,14 +145,14 @@ def test_creation_may_be_forbidden() -> None:
 
 @pytest.mark.parametrize("field", ["collection", "experiment", "channel"])
 def test_names(field: str) -> None:
-    with pytest.raises(JobError, match=rf"resource\.{field} 'my\.lab'"):
+    with pytest.raises(JobError, match=rf"resource\.{field}='my\.lab'"):
         check_names(replace(EM, **{field: "my.lab"}))
 
 
 def test_more_names() -> None:
     with pytest.raises(JobError, match=r"resource\.frame\.name='a b'"):
         check_names(replace(EM, frame=Frame("a b")))
-    with pytest.raises(JobError, match=r"resource\.source_channels 'é'"):
+    with pytest.raises(JobError, match=r"resource\.source_channels='é'"):
         check_names(replace(EM, source_channels=("em", "é")))
 
 
