@@ -158,7 +158,8 @@ class Journal:
             if self._wrote:
                 self._append(packed(Kind.ENDED, self._at))
         except OSError:
-            os.utime(self.path, (0, 0))
+            with contextlib.suppress(OSError):
+                os.utime(self.path, (0, 0))
         finally:
             self._draft.file.close()
         if not self._wrote and not self._lost:

@@ -88,9 +88,9 @@ class Known:
 
     def _state(self, name: str, mine: npt.NDArray[np.bool_]) -> ShardState:
         heads = self._heads[mine]
-        done = int(np.count_nonzero(heads["kind"][_last_words(heads)] == Kind.DONE))
-        failed = len(np.unique(heads["task"])) - done
-        return ShardState(name, done, failed, float(heads["at"].max()) if len(heads) else None)
+        last = heads[_last_words(heads)]
+        done = int(np.count_nonzero(last["kind"] == Kind.DONE))
+        return ShardState(name, done, len(last) - done, float(heads["at"].max()) if len(heads) else None)
 
     def _contents(self, rows: npt.NDArray[np.intp]) -> Iterator[bytes]:
         """What follows each of these heads, in the order of the rows."""

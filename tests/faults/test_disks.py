@@ -19,7 +19,7 @@ from ndex import run
 from ndex.errors import JobError, TransientError
 from ndex.events import Event, Started
 from ndex.files.local import Folder
-from ndex.job import Boss, Job, Parallel
+from ndex.job import Blocks, Boss, Job, Parallel
 from ndex.stores import images
 
 TASKS = 6
@@ -62,7 +62,7 @@ def test_a_disk_that_gets_full_ends_the_job_which_goes_on_later(made: Route, pro
 
 
 def test_a_journal_that_cannot_grow_ends_the_job_which_goes_on_later(proxy: Proxy, folder: Path) -> None:
-    made = uploaded(proxy, folder, 60, parallel=Parallel("serial", 1))
+    made = uploaded(proxy, folder, 48, parallel=Parallel("serial", 1))
     with disks.small(folder / "disk", 300) as disk:
         ballast = disk / "ballast"
 
@@ -70,7 +70,8 @@ def test_a_journal_that_cannot_grow_ends_the_job_which_goes_on_later(proxy: Prox
             if isinstance(event, Started):
                 ballast.write_bytes(bytes(shutil.disk_usage(disk).free // 4096 * 4096))
 
-        job = made.download(journal=disk / "journal")
+        many_checksums = Blocks(y=4)  # so that the journal needs more than a page of the disk
+        job = made.download(journal=disk / "journal", blocks=many_checksums)
         result = run(job, [fill])
         assert (result.exit_code, result.left > 0) == (1, True)
         assert result.error is not None
