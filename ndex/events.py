@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from .boss.flow import Line
 from .geometry import Box, Span, Tiling
 from .volume import Volume
 
@@ -80,6 +81,8 @@ class TaskDone:
     """z of absent source planes that became zeros."""
     verified: bool = False
     repaired: bool = False
+    line: Line | None = None
+    """To the BOSS, as the requests of the worker's process have seen it so far."""
 
 
 @dataclass(frozen=True)

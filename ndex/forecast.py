@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from .boss.flow import Line
+from .expected import expected
 from .geometry import Box
 from .job import Job
 from .plans import Plan
 
+A_FILE_A_PLANE = ("images", "s3")
+"""Kinds of places."""
 _MICROMETRES = {"nanometers": 1e-3, "micrometers": 1.0, "millimeters": 1e3, "centimeters": 1e4}
 
 
-def forecast(job: Job, plan: Plan, created: list[str], resumed: int) -> dict[str, object]:
-    """Numbers of this shard, and of the whole job where they are named so; sizes in voxels and bytes."""
+def forecast(job: Job, plan: Plan, created: list[str], resumed: int, seen: Line | None = None) -> dict[str, object]:
+    """Numbers of this shard, and of the whole job where they are named so; sizes in voxels and bytes, times in seconds.
+
+    `seen` is what earlier runs have seen of the line to the BOSS.
+    """
+    run = expected(job, plan, resumed, seen)
     return {
         "extent": _axes(plan.box),
         "destination_extent": _axes(plan.box.shift(plan.offset)),
@@ -28,6 +36,18 @@ def forecast(job: Job, plan: Plan, created: list[str], resumed: int) -> dict[str
         "workers": plan.workers,
         "requests_in_flight": plan.workers * job.parallel.requests,
         "memory": plan.workers * plan.worker_memory,
+        "memory_of_a_worker": plan.worker_memory,
+        "bytes_read": plan.voxels * plan.source.dtype.itemsize,
+        "files_read": plan.box.size.z * plan.times.size if job.source.kind in A_FILE_A_PLANE else None,
+        "files_written": plan.box.size.z * plan.times.size if job.destination.kind in A_FILE_A_PLANE else None,
+        "shard": plan.shard.index,
+        "shards": plan.shard.count,
+        "seconds": run.seconds,
+        "bottleneck": run.bottleneck,
+        "latency": run.line.latency if run.line else None,
+        "bandwidth": run.line.bandwidth if run.line else None,
+        "known": run.known,
+        "workers_of_all_shards": run.workers,
     }
 
 

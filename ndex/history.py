@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import overload
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from . import journal
+from .boss.flow import Line
 from .errors import JobError
 from .events import Pieces, TaskFailed
 from .geometry import Box, Tiling
@@ -121,6 +124,22 @@ def last_plan(job: Job, gone: Exception) -> Plan:
         if plan is not None and plan.target == target:
             return replace(plan, shard=job.shard)
     raise JobError(f"{gone} And no journal of this job to this destination lies in {job.journal}.") from gone
+
+
+def line_seen(job: Job, plan: Plan) -> Line | None:
+    """As the newest run of a job of this name has seen it whose BOSS is one of this plan's."""
+    hosts = _hosts(plan)
+    for folder in journal.folders(job.journal, job.name):
+        past = _plan_in(folder)
+        if past is not None and hosts & _hosts(past):
+            with suppress(OSError, ValueError):
+                return TypeAdapter(Line).validate_json(journal.line_file(folder).read_bytes())
+    return None
+
+
+def _hosts(plan: Plan) -> set[str]:
+    """Of the ends at a BOSS."""
+    return {end.rsplit("/", 4)[0] for end in (plan.source.identity, plan.target) if end.startswith("boss://")}
 
 
 def _plan_in(folder: Path) -> Plan | None:

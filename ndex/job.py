@@ -232,6 +232,18 @@ class Shard:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """What `action: plan` reckons with when it says how long a run takes; null: as earlier runs have seen it."""
+
+    latency: Annotated[float, Field(ge=0)] | None = None
+    """Seconds that a request takes besides its bytes."""
+    bandwidth: Annotated[ByteSize, Field(gt=0)] | None = None
+    """Bytes per second of the line to the BOSS, in each direction, for all workers together."""
+    workers: Positive | None = None
+    """Of all shards on all machines; null: those of this job, in each shard."""
+
+
+@dataclass(frozen=True)
 class Retry:
     """When a request or a file fails in a way that may pass by itself."""
 
@@ -288,6 +300,7 @@ class Job:
     blocks: Blocks = Blocks()
     parallel: Parallel = Parallel()
     shard: Shard = Shard()
+    plan: Expected = Expected()
     retry: Retry = Retry()
     verify: Literal["none", "sample", "full"] = "sample"
     notify: Notify = Notify()

@@ -12,14 +12,17 @@ durable here. What a crash forgets, tasks under way, is transferred again to the
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import os
 import struct
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from . import claims
+from .boss.flow import Line
 from .claims import BEAT, STALE, Draft, Owner
 from .entries import Kind, first_and_last, packed
 from .errors import JobError, PermanentError
@@ -77,6 +80,11 @@ class Journal:
     def keep_job(self, text: str) -> None:
         """Keep the job file that repeats the run. Raises JobError when that cannot be."""
         self._replace(job_file(self._folder), text)
+
+    def keep_line(self, line: Line | None) -> None:
+        """Keep what the run has seen of the line to its BOSS, if anything. Raises JobError when that cannot be."""
+        if line is not None:
+            self._replace(line_file(self._folder), json.dumps(asdict(line)))
 
     def keep(self, outcome: TaskDone | TaskFailed) -> None:
         """Write down how a task ended. One that is done must be durable at the destination already.
@@ -192,6 +200,11 @@ def job_file(folder: Path) -> Path:
 def plan_file(folder: Path) -> Path:
     """The plan of that job."""
     return folder / "plan.json"
+
+
+def line_file(folder: Path) -> Path:
+    """What the last run saw of its line."""
+    return folder / "line.json"
 
 
 def folders(journals: Path, name: str) -> list[Path]:

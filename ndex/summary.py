@@ -104,14 +104,35 @@ def plan_lines(result: Result) -> list[str]:
         ("voxels", f"{facts['voxels']:,} {facts['dtype']}, {megabytes(facts['bytes'])}"),
         ("done", _done(facts)),
         ("requests", "{:,}, blocks of {x:,} x {y:,} x {z:,} voxels".format(facts["blocks"], **facts["block"])),
+        ("bytes", f"{megabytes(facts['bytes_read'])} to read, {megabytes(facts['bytes'])} to send, before compression"),
+        *_files(facts),
         ("workers", f"{facts['workers']:,}, with {counted(facts['requests_in_flight'], 'request')} in flight"),
-        ("memory", f"up to {megabytes(facts['memory'])}"),
+        ("memory", f"up to {megabytes(facts['memory'])}, {megabytes(facts['memory_of_a_worker'])} a worker"),
+        *_times(facts),
     ]
-    if facts.get("seconds") is not None:
-        limit = f", limited by {facts['bottleneck']}" if facts.get("bottleneck") else ""
-        rows.append(("time", f"about {duration(facts['seconds'])}{limit}"))
     words = [f"  {key:<10} {value}" for key, value in rows]
     return [f"{result.name}: a plan; nothing was touched", *words]
+
+
+def _files(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """Of the whole job, where an end has a file a plane."""
+    numbers = ((facts["files_read"], "to read"), (facts["files_written"], "to write"))
+    said = [f"{number:,} {what}" for number, what in numbers if number is not None]
+    return [("files", ", ".join(said))] if said else []
+
+
+def _times(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """How long it takes, and what that is reckoned from."""
+    shards = f" in {counted(facts['shards'], 'shard')}" if facts["shards"] > 1 else ""
+    by = f" by {counted(facts['workers_of_all_shards'], 'worker')}{shards}"
+    limit = f", limited by {facts['bottleneck']}" if facts["bottleneck"] else ""
+    took = f"about {duration(facts['seconds'])}" if facts["seconds"] >= 1 else "under a second"
+    time = ("time", f"{took}{by}{limit}")
+    if facts["latency"] is None:
+        return [time]
+    known = facts["known"]
+    latency = f"{facts['latency']:.3g} s a request ({known['latency']})"
+    return [("line", f"{latency}, {megabytes(facts['bandwidth'])}/s ({known['bandwidth']})"), time]
 
 
 def _extents(facts: dict[str, Any]) -> list[tuple[str, str]]:

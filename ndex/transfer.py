@@ -11,8 +11,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 from .bands import Band, bands, blocks_there
+from .boss.flow import Line
 from .errors import Differing, JobError, NdexError, PermanentError, TransientError
 from .events import TaskDone, TaskFailed
 from .geometry import Box
@@ -22,6 +24,14 @@ from .stores import open_destination, open_source
 from .volume import Readable, Writable
 
 Outcome = TaskDone | TaskFailed
+
+
+@runtime_checkable
+class Lined(Protocol):
+    """An end of which requests are asked."""
+
+    @property
+    def line(self) -> Line | None: ...
 
 
 @dataclass
@@ -138,7 +148,17 @@ def _move(job: Job, plan: Plan, task: Task, ends: Ends) -> TaskDone:
         checksums=tuple(checksums),
         empty=empty,
         filled=tuple(sorted(filled)),
+        line=_line(ends),
     )
+
+
+def _line(ends: Ends) -> Line | None:
+    """The slower one, where both ends are at a BOSS."""
+    seen = [end.line for end in (ends.source, ends.destination) if isinstance(end, Lined)]
+    lines = [line for line in seen if line is not None]
+    if not lines:
+        return None
+    return Line(max(line.latency for line in lines), min(line.bandwidth for line in lines))
 
 
 def _gone_through(band: Band) -> list[int]:

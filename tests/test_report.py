@@ -109,6 +109,17 @@ PLAN: dict[str, object] = {
     "workers": 2,
     "requests_in_flight": 8,
     "memory": 4 * 10**9,
+    "memory_of_a_worker": 2 * 10**9,
+    "bytes_read": 6881280,
+    "files_read": 16,
+    "files_written": None,
+    "shards": 4,
+    "seconds": 612_000.0,
+    "bottleneck": "latency; more workers would help",
+    "latency": 0.1,
+    "bandwidth": 125e6,
+    "known": {"latency": "given", "bandwidth": "assumed"},
+    "workers_of_all_shards": 8,
 }
 
 
@@ -126,21 +137,29 @@ def test_a_plan_is_a_table() -> None:
         "  voxels     3,440,640 uint16 to uint8, 3.4 MB",
         "  done       200 of 1,200 tasks (of 4,800 of all shards), 1,000 tasks left",
         "  requests   4,200, blocks of 1,024 x 1,024 x 16 voxels",
+        "  bytes      6.9 MB to read, 3.4 MB to send, before compression",
+        "  files      16 to read",
         "  workers    2, with 8 requests in flight",
-        "  memory     up to 4.0 GB",
+        "  memory     up to 4.0 GB, 2.0 GB a worker",
+        "  line       0.1 s a request (given), 125.0 MB/s (assumed)",
+        "  time       about 7 d 2 h by 8 workers in 4 shards, limited by latency; more workers would help",
     ]
 
 
-def test_a_plan_tells_the_time_where_it_is_known() -> None:
+def test_a_plan_leaves_out_what_there_is_not() -> None:
     told = PLAN | {
-        "seconds": 612_000.0,
-        "bottleneck": "the network",
+        "seconds": 0.0,
+        "bottleneck": "",
+        "latency": None,
+        "files_read": None,
+        "shards": 1,
         "times": [0, 3],
         "creates": [],
         "micrometers": None,
     }
     lines = lines_of(Result("em", "plan", 0, details=told))
-    assert lines[-1] == "  time       about 7 d 2 h, limited by the network"
+    assert lines[-1] == "  time       under a second by 8 workers"
+    assert not [line for line in lines if line.startswith(("  line", "  files"))]
     assert "  creates    nothing: all of it exists" in lines
     assert "  t          0 to 3" in lines
     assert not [line for line in lines if "micrometers" in line]
@@ -169,7 +188,7 @@ EVENTS: dict[type, set[str]] = {
         "nbytes",
         "action",
     },
-    TaskDone: {"index", "box", "t", "nbytes", "checksums", "empty", "filled", "verified", "repaired"},
+    TaskDone: {"index", "box", "t", "nbytes", "checksums", "empty", "filled", "verified", "repaired", "line"},
     TaskFailed: {"index", "box", "t", "reason", "fatal", "transient", "bug", "differs"},
     Stopping: {"reason"},
     Result: {

@@ -10,7 +10,7 @@ from .connection import Connection
 from .credentials import find_credentials
 from .cutouts import Cutouts
 from .derived import Derived
-from .flow import Flow
+from .flow import Flow, Line
 from .metadata import Metadata
 from .pace import pace_of
 
@@ -39,6 +39,11 @@ class BossClient(Catalog, Cutouts, Metadata, Derived):
     def allowed(self) -> int:
         """Requests for voxels that may be under way now."""
         return self._connection.flow.allowed
+
+    @property
+    def line(self) -> Line | None:
+        """What requests for voxels have seen of the line."""
+        return self._connection.flow.line
 
     @property
     def host(self) -> str:

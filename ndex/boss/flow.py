@@ -23,6 +23,19 @@ REST = 8
 """Rounds after a number that was not better until a larger one is tried again. A round: as many requests as may be
 under way."""
 
+FADING = 1 / 8
+"""What is left of the weight of what was seen with another number of requests."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line to a BOSS, as its requests have seen it."""
+
+    latency: float
+    """Seconds that a request took besides its bytes."""
+    bandwidth: float
+    """Bytes per second that got through: the line may be wider."""
+
 
 @dataclass
 class Turn:
@@ -30,6 +43,8 @@ class Turn:
 
     before: int
     """What `Flow` has seen of trouble when it began."""
+    begun: float
+    """By the clock of the flow."""
     nbytes: int = 0
     """That it has moved; for the one who has the turn to say."""
     trouble: bool = False
@@ -56,7 +71,22 @@ class Flow:
         self._rest = 0
         self._trouble = 0
         """How often the number was halved."""
+        self._shortest: tuple[float, int] | None = None
+        """Seconds and bytes of the request that took the least time."""
+        self._through = (0.0, 0.0)
+        """Seconds and bytes of the rounds in which all turns were wanted; those with another number count less."""
         self._begin_round()
+
+    @property
+    def line(self) -> Line | None:
+        """What is known of the line; None as long as never as many requests were wanted as are allowed."""
+        with self._turn:
+            through_seconds, through_bytes = self._through
+            if self._shortest is None or not through_bytes:
+                return None
+            seconds, nbytes = self._shortest
+            bandwidth = through_bytes / through_seconds
+            return Line(max(0.0, seconds - nbytes / bandwidth), bandwidth)
 
     @contextmanager
     def turn(self) -> Iterator[Turn]:
@@ -65,7 +95,7 @@ class Flow:
             self._turn.wait_for(lambda: self._under_way < self.allowed)
             self._under_way += 1
             self._full |= self._under_way == self.allowed
-            turn = Turn(self._trouble)
+            turn = Turn(self._trouble, self._clock())
         try:
             yield turn
         except TransientError:
@@ -79,6 +109,7 @@ class Flow:
             self._under_way -= 1
             self._nbytes += turn.nbytes
             self._requests += 1
+            self._time(turn)
             if turn.trouble and turn.before == self._trouble:  # those that failed together count once
                 self._trouble += 1
                 self._rate, self.width = 0.0, None
@@ -88,6 +119,11 @@ class Flow:
                 self._judge()
             self._turn.notify_all()
 
+    def _time(self, turn: Turn) -> None:
+        seconds = self._clock() - turn.begun
+        if turn.nbytes and not turn.trouble and (self._shortest is None or seconds < self._shortest[0]):
+            self._shortest = seconds, turn.nbytes
+
     def _judge(self) -> None:
         """At the end of a round. One in which not all turns were wanted says nothing of the line."""
         seconds = self._clock() - self._begun
@@ -95,6 +131,7 @@ class Flow:
             self._begin_round()
             return
         rate = self._nbytes / seconds
+        self._through = self._through[0] + seconds, self._through[1] + self._nbytes
         if self.allowed > self._before and rate < BETTER * self._rate:
             self.width = rate
             self._rest = REST
@@ -109,6 +146,8 @@ class Flow:
         self._before = before
 
     def _allow(self, number: int) -> None:
+        if number != self.allowed:
+            self._through = self._through[0] * FADING, self._through[1] * FADING
         self.allowed = self._before = number
         self._begin_round()
 

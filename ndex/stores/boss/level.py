@@ -14,6 +14,7 @@ import numpy as np
 
 from ...boss.client import BossClient
 from ...boss.concurrent import for_each
+from ...boss.flow import Line
 from ...boss.hierarchy import CUBOID
 from ...boss.pace import share
 from ...boss.records import Channel
@@ -92,6 +93,11 @@ class Level:
     def allowed(self) -> int:
         """Requests that are worth having under way in this process, as far as it is known."""
         return self._client.allowed
+
+    @property
+    def line(self) -> Line | None:
+        """What the requests of this process have seen of the line."""
+        return self._client.line
 
     def close(self) -> None:
         with self._lock:
