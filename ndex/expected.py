@@ -35,7 +35,7 @@ PLAIN = 1.0e-9
 REQUEST = 0.003
 TASK = 0.01
 """With its entry in the journal, forced to the disk."""
-START = {"serial": 0.1, "threads": 0.1, "processes": 1.5, "dask": 2.5}
+START = {"serial": 0.1, "threads": 0.1, "processes": 0.6, "dask": 2.0}
 """Seconds until the workers of a backend have begun."""
 SENT, FETCHED = {1: 0.88, 2: 0.88}, {1: 1.0, 2: 1.0}
 """Bytes on the line for a byte of voxels, by the bytes of a voxel. A BOSS packs images so that they do not shrink."""

@@ -140,6 +140,11 @@ class Handler(BaseHTTPRequestHandler):
         """Requests are not logged."""
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128
+    """Of connections that come at once; one that finds no room is tried again only after a second."""
+
+
 DEFAULTS = {
     **{"description": "", "creator": "bench", "experiments": [], "channels": [], "public": False},
     **{"downsample_status": "NOT_DOWNSAMPLED", "storage_type": "spdb", "bucket": None, "cv_path": None},
@@ -152,7 +157,7 @@ def main() -> None:
     parser.add_argument("--bandwidth", type=float, default=None, help="bytes per second, in each direction")
     options = parser.parse_args()
     Handler.boss = Boss(options.latency, options.bandwidth)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     print(server.server_address[1], flush=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sys.stdin.read()  # until the parent closes it, or dies
