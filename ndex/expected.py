@@ -35,8 +35,10 @@ PLAIN = 1.0e-9
 REQUEST = 0.003
 TASK = 0.01
 """With its entry in the journal, forced to the disk."""
-START = {"serial": 0.1, "threads": 0.1, "processes": 0.6, "dask": 2.0}
-"""Seconds until the workers of a backend have begun."""
+START = 0.1
+"""Seconds until the first task has begun."""
+PROCESS, CLUSTER = 0.6, 2.0
+"""Seconds of a core until a worker process has begun; seconds until a cluster has."""
 SENT, FETCHED = {1: 0.88, 2: 0.88}, {1: 1.0, 2: 1.0}
 """Bytes on the line for a byte of voxels, by the bytes of a voxel. A BOSS packs images so that they do not shrink."""
 LABELS = 0.05
@@ -68,7 +70,7 @@ def expected(job: Job, plan: Plan, done: int, seen: Line | None) -> Expected:
     seconds = work.seconds(crew)
     slowest = max(seconds, work.seconds_at_rate())
     bottleneck = "parallel.rate" if slowest > seconds else work.bottleneck(crew, seconds) if work.tasks else ""
-    start = START[job.parallel.backend] if work.tasks else 0.0
+    start = _seconds_to_start(job, crew) if work.tasks else 0.0
     shown = line if "boss" in (job.source.kind, job.destination.kind) else None
     return Expected(start + slowest, bottleneck, shown, known, workers)
 
@@ -86,6 +88,12 @@ def _line(job: Job, seen: Line | None) -> tuple[Line, dict[str, str]]:
     otherwise = "measured" if seen else "assumed"
     known = {key: "given" if key in given else otherwise for key in ("latency", "bandwidth")}
     return replace(base, **given), known
+
+
+def _seconds_to_start(job: Job, crew: Crew) -> float:
+    """A single worker is this process itself, except on a cluster."""
+    together = START + (CLUSTER if job.parallel.backend == "dask" else 0)
+    return together + (PROCESS * max(1, crew.processes / crew.cores) if crew.processes > 1 else 0)
 
 
 def _processes(job: Job, workers: int) -> int:
@@ -109,7 +117,7 @@ def _crew(job: Job, plan: Plan, line: Line, workers: int) -> Crew:
         cores=os.cpu_count() or 1,
         processes=processes,
         workers=here // processes,
-        most=job.parallel.requests * (here // processes),
+        most=job.parallel.requests_of_process,
         at_once=plan.at_once,
         ahead=plan.ahead,
         per_request=REQUEST,

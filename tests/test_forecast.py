@@ -85,11 +85,40 @@ def test_a_narrow_line_needs_the_time_of_its_bytes(ends: tuple[str, str]) -> Non
     assert seconds(ends, latency=0.01, bandwidth=MB) == pytest.approx(nbytes / MB, rel=0.05)
 
 
-def test_one_request_after_the_other_needs_the_time_of_each() -> None:
-    job = job_of(parallel=Parallel(backend="serial", requests=1), plan=Expected(latency=100, bandwidth=10**12))
+@pytest.mark.parametrize("ends", [UP, DOWN])
+def test_one_request_after_the_other_needs_the_time_of_each(ends: tuple[str, str]) -> None:
+    job = job_of(ends, parallel=Parallel(backend="serial", requests=1), plan=Expected(latency=100, bandwidth=10**12))
     plan = planned(job)
     assert plan.requests == 64 * 4
     assert expected(job, plan, 0, None).seconds == pytest.approx(256 * 100, rel=0.01)
+
+
+@pytest.mark.parametrize("ends", [UP, DOWN])
+def test_a_task_ends_when_all_of_it_has_arrived(ends: tuple[str, str]) -> None:
+    job = job_of(ends, parallel=Parallel(n_jobs=1), plan=Expected(latency=100, bandwidth=10**12))
+    plan = planned(job, (512, 512, 16 * 20))
+    assert (len(plan), plan.requests) == (20, 20)
+    assert expected(job, plan, 0, None).seconds == pytest.approx(20 * 100, rel=0.01)
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 3])
+def test_bands_are_read_ahead(ahead: int) -> None:
+    job = job_of(DOWN, parallel=Parallel(n_jobs=1), plan=Expected(latency=100, bandwidth=10**12))
+    plan = planned(job, (512, 512 * 12, 16))
+    narrow = replace(plan, cut=replace(plan.cut, rows=512, block=CUBOID), ahead=ahead)
+    assert (len(narrow), narrow.requests) == (1, 12)
+    assert expected(job, narrow, 0, None).seconds == pytest.approx(12 / max(1, ahead) * 100, rel=0.01)
+
+
+@pytest.mark.parametrize("ends", [UP, DOWN])
+def test_a_task_has_no_more_requests_under_way_than_it_may(ends: tuple[str, str]) -> None:
+    parallel = Parallel(n_jobs=2, requests=4)
+    blocks = Blocks(512, 512, 16)
+    job = job_of(ends, parallel=parallel, blocks=blocks, plan=Expected(latency=100, bandwidth=10**12))
+    plan = planned(job, (4096, 4096, 16))
+    one = replace(plan, cut=replace(plan.cut, step=plan.box.size, rows=4096), ahead=0)
+    assert (len(one), one.requests) == (1, 64)
+    assert expected(job, one, 0, None).seconds == pytest.approx(64 / 4 * 100, rel=0.01)
 
 
 @pytest.mark.parametrize("ends", [UP, DOWN])
