@@ -46,8 +46,8 @@ LABELS = 0.05
 
 
 @dataclass(frozen=True)
-class Expected:
-    """The run that a plan stands for."""
+class Outlook:
+    """What is to be expected of a run."""
 
     seconds: float
     bottleneck: str
@@ -59,7 +59,7 @@ class Expected:
     """Of all shards."""
 
 
-def expected(job: Job, plan: Plan, done: int, seen: Line | None) -> Expected:
+def expected(job: Job, plan: Plan, done: int, seen: Line | None) -> Outlook:
     """What becomes of a job if of each shard as many tasks are done as of this one. `seen` is the line of earlier
     runs."""
     line, known = _line(job, seen)
@@ -72,7 +72,7 @@ def expected(job: Job, plan: Plan, done: int, seen: Line | None) -> Expected:
     bottleneck = "parallel.rate" if slowest > seconds else work.bottleneck(crew, seconds) if work.tasks else ""
     start = _seconds_to_start(job, crew) if work.tasks else 0.0
     shown = line if "boss" in (job.source.kind, job.destination.kind) else None
-    return Expected(start + slowest, bottleneck, shown, known, workers)
+    return Outlook(start + slowest, bottleneck, shown, known, workers)
 
 
 def line_of_all(job: Job, plan: Plan, seen: Line | None) -> Line | None:
