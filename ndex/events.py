@@ -82,7 +82,7 @@ class TaskDone:
     verified: bool = False
     repaired: bool = False
     line: Line | None = None
-    """To the BOSS, as the requests of the worker's process have seen it so far."""
+    """To the BOSS, as the requests of the worker's process have seen it so far, for all workers together."""
 
 
 @dataclass(frozen=True)

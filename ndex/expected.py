@@ -11,6 +11,7 @@ from .boss.flow import Line
 from .job import Job, Shard
 from .plans import Plan, Task
 from .simulated import Crew, End, Load, seconds_for
+from .transfer import processes_of
 
 ASSUMED = Line(latency=0.1, bandwidth=125e6)
 """Of a BOSS that no run has seen yet: across a continent, by a line of 1 Gbit/s."""
@@ -75,13 +76,6 @@ def expected(job: Job, plan: Plan, done: int, seen: Line | None) -> Outlook:
     return Outlook(start + slowest, bottleneck, shown, known, workers)
 
 
-def line_of_all(job: Job, plan: Plan, seen: Line | None) -> Line | None:
-    """What all processes of all shards get through, from what one of them has seen."""
-    if seen is None:
-        return None
-    return replace(seen, bandwidth=seen.bandwidth * _processes(job, plan.workers) * job.shard.count)
-
-
 def _line(job: Job, seen: Line | None) -> tuple[Line, dict[str, str]]:
     base = seen or (BESIDE if job.boss.embedded else ASSUMED)
     given = {key: value for key in ("latency", "bandwidth") if (value := getattr(job.plan, key)) is not None}
@@ -96,13 +90,9 @@ def _seconds_to_start(job: Job, crew: Crew) -> float:
     return together + (PROCESS * max(1, crew.processes / crew.cores) if crew.processes > 1 else 0)
 
 
-def _processes(job: Job, workers: int) -> int:
-    return workers if job.parallel.backend in ("processes", "dask") else 1
-
-
 def _crew(job: Job, plan: Plan, line: Line, workers: int) -> Crew:
     here = min(plan.workers, workers)
-    processes = _processes(job, here)
+    processes = processes_of(job, here)
     here_size, there_size = plan.source.dtype.itemsize, plan.dtype.itemsize
     fetched = FETCHED.get(here_size, LABELS) * here_size / there_size
     source, destination = (end.kind == "boss" for end in (job.source, job.destination))

@@ -43,6 +43,7 @@ class Journal:
         self._over = threading.Event()
         self._lost = self._wrote = False
         self._at = 0.0
+        self._line: Line | None = None
 
     def __enter__(self) -> Journal:
         with translated(self._folder, JobError):
@@ -81,13 +82,9 @@ class Journal:
         """Keep the job file that repeats the run. Raises JobError when that cannot be."""
         self._replace(job_file(self._folder), text)
 
-    def keep_line(self, line: Line | None) -> None:
-        """Keep what the run has seen of the line to its BOSS, if anything. Raises JobError when that cannot be."""
-        if line is not None:
-            self._replace(line_file(self._folder), json.dumps(asdict(line)))
-
     def keep(self, outcome: TaskDone | TaskFailed) -> None:
-        """Write down how a task ended. One that is done must be durable at the destination already.
+        """Write down how a task ended. One that is done must be durable at the destination already. What the last one
+        has seen of the line to the BOSS is written when the run ends.
 
         Raises PermanentError when that cannot be, or when another run has taken over.
         """
@@ -102,6 +99,8 @@ class Journal:
         with translated(self.path, PermanentError):
             self._append(_entry(outcome, self._at))
             self._wrote = True
+        if isinstance(outcome, TaskDone) and outcome.line is not None:
+            self._line = outcome.line
 
     def _claimed(self) -> int:
         """The number of this run."""
@@ -165,6 +164,8 @@ class Journal:
         try:
             if self._wrote:
                 self._append(packed(Kind.ENDED, self._at))
+            if self._line is not None:
+                line_file(self._folder).write_text(json.dumps(asdict(self._line)), encoding="utf-8")
         except OSError:
             with contextlib.suppress(OSError):
                 os.utime(self.path, (0, 0))

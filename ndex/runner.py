@@ -13,11 +13,9 @@ import numpy as np
 
 from . import convert
 from .again import again
-from .boss.flow import Line
 from .embedded import bosses, reachable
 from .errors import JobError, Missing, NdexError, TransferError, Unreachable
 from .events import Event, Listener, Note, Result, Started, Stopping, TaskDone, TaskFailed
-from .expected import line_of_all
 from .forecast import forecast
 from .history import History, last_plan, line_seen, pieces_of
 from .indexes import Indexes
@@ -101,8 +99,6 @@ class _Run:
     hopeless: bool = False
     """Whether that is the job's own fault."""
     transient_in_a_row: int = 0
-    line: Line | None = None
-    """To the BOSS, as a worker has last seen it."""
 
     def __post_init__(self) -> None:
         self.totals = Result(self.job.name, self.job.action, 0)
@@ -180,7 +176,6 @@ class _Run:
     def _count(self, task: TaskDone) -> None:
         self.transient_in_a_row = 0
         self.filled.update(task.filled)
-        self.line = task.line or self.line
         totals = self.totals
         self.totals = replace(
             totals,
@@ -217,7 +212,6 @@ def _transfer(run: _Run) -> Result:
         run.totals = replace(run.totals, journal=str(past.folder))
         run.begin(past, created, known, untried)
         result = run.work_off(plan, partial(transfer, job, plan), left, log.keep)
-        log.keep_line(line_of_all(job, plan, run.line))
         complete = result.left + result.untried == 0 and past.complete()
         return _finish(run, plan, result) if complete else result
 

@@ -148,17 +148,24 @@ def _move(job: Job, plan: Plan, task: Task, ends: Ends) -> TaskDone:
         checksums=tuple(checksums),
         empty=empty,
         filled=tuple(sorted(filled)),
-        line=_line(ends),
+        line=_line(job, plan, ends),
     )
 
 
-def _line(ends: Ends) -> Line | None:
-    """The slower one, where both ends are at a BOSS."""
+def processes_of(job: Job, workers: int) -> int:
+    """In how many processes so many workers are."""
+    return workers if job.parallel.backend in ("processes", "dask") else 1
+
+
+def _line(job: Job, plan: Plan, ends: Ends) -> Line | None:
+    """The slower one, where both ends are at a BOSS; as wide as all processes of all shards get through together when
+    they do as this one."""
     seen = [end.line for end in (ends.source, ends.destination) if isinstance(end, Lined)]
     lines = [line for line in seen if line is not None]
     if not lines:
         return None
-    return Line(max(line.latency for line in lines), min(line.bandwidth for line in lines))
+    together = processes_of(job, plan.workers) * job.shard.count
+    return Line(max(line.latency for line in lines), min(line.bandwidth for line in lines) * together)
 
 
 def _gone_through(band: Band) -> list[int]:

@@ -60,6 +60,18 @@ def test_more_than_a_line_carries_is_not_asked_for() -> None:
     assert line.flow.width == pytest.approx(12.5e6, rel=0.1)
 
 
+def test_it_tells_what_it_has_seen_of_the_line() -> None:
+    assert Line(latency=0.3, width=1e9).flow.line is None
+    wide, narrow = Line(latency=0.3, width=1e9), Line(latency=0.1, width=12.5e6)
+    wide.carry(1000)
+    narrow.carry(1000)
+    assert wide.flow.line is not None
+    assert narrow.flow.line is not None
+    assert wide.flow.line.latency == pytest.approx(0.3, rel=0.05)
+    assert narrow.flow.line.latency == pytest.approx(0.1, rel=0.2)
+    assert narrow.flow.line.bandwidth == pytest.approx(12.5e6, rel=0.05)
+
+
 def test_no_more_than_is_allowed_by_the_user() -> None:
     line = Line(latency=0.3, width=1e12, most=5)
     line.carry(100)
