@@ -70,7 +70,7 @@ def bands(plan: Plan, task: Task, source: Place, convert: Convert) -> Iterator[I
     blocks = max(1, len(plan.blocks(slabs[0])))
 
     def depth() -> int:
-        worth = source.allowed // (plan.workers * blocks) + 1 if isinstance(source, Eager) else 1
+        worth = -(-source.allowed // (plan.workers * blocks)) if isinstance(source, Eager) else 1
         return min(worth, plan.ahead)
 
     with ahead(lambda slab: _band(plan, slab, task.t, source, convert), slabs, plan.ahead, depth) as coming:

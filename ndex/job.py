@@ -175,10 +175,11 @@ class Blocks:
     z: Positive | None = None
 
     def on(self, lattice: Vec, itemsize: int) -> Vec:
-        """Size of one request: as given, else whole cells of the lattice up to BLOCK_BYTES, wider before taller."""
+        """Size of one request: as given, else whole cells of the lattice up to BLOCK_BYTES, rather wide than tall: a
+        row of blocks is what has to be in memory of wide planes."""
         x, y, z = lattice
         while 2 * x * y * z * itemsize <= BLOCK_BYTES:
-            x, y = (2 * x, y) if x <= y else (x, 2 * y)
+            x, y = (2 * x, y) if x < 4 * y else (x, 2 * y)
         return Vec(self.x or x, self.y or y, self.z or z)
 
 
@@ -198,7 +199,7 @@ class Parallel:
     backend: Literal["threads", "serial", "processes", "dask"] = "threads"
     n_jobs: int = -1
     """Workers; -1: one a core."""
-    requests: Positive = 16
+    requests: Positive = 6
     """Requests in flight per worker, at most."""
     memory: Annotated[ByteSize, Field(gt=0)] = ByteSize(4 << 30)
     """Bytes that all workers of one machine may hold."""

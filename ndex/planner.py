@@ -7,17 +7,19 @@ from dataclasses import dataclass, replace
 from math import lcm
 
 from .errors import JobError
-from .geometry import Box, Span, Vec
+from .geometry import Box, Span, Tiling, Vec
 from .job import Interval, Job
 from .plans import Cut, Plan, fingerprint
 from .volume import WHOLE, Facts, Layout, UInt
 
 CUBOID = Vec(512, 512, 16)
 """Grid where neither end has one: a job that meets a BOSS later is aligned already."""
-SLAB_BYTES = 64 << 20
+SLAB_BYTES = 32 << 20
 """Aimed at by what a worker holds at once."""
 WIDEST = 8192
 """Voxels along x or y of a task that follows the tiles of its source."""
+MOST_BANDS, FEW_TASKS = 8, 4
+"""Bands of a task, unless that leaves fewer tasks."""
 MOST_AHEAD = 4
 """Bands that are read ahead, where there may be a long way between asking and getting."""
 USUAL_REQUESTS = 4
@@ -129,8 +131,14 @@ def _cuts(job: Job, source: Facts, layout: Layout, itemsize: int, box: Box, offs
     bands = [(tiled, block.y), (best, block.y), *((rows, rows) for rows in _halvings(block.y))]
     for depth in _halvings(block.z):
         for rows, height in [(box.size.y, block.y)] if decoded_whole else bands:
-            step = Vec(width, box.size.y if planes_whole else rows, depth)
+            band = Vec(width, rows, depth)
+            step = band._replace(y=box.size.y if planes_whole else rows * _bands_of_a_task(box, band))
             yield Cut(step, origin, rows, Vec(block.x, height, depth), grid)
+
+
+def _bands_of_a_task(box: Box, band: Vec) -> int:
+    """Several, so that there is one to read while another is under way, unless that would make the tasks too few."""
+    return max(1, min(MOST_BANDS, len(Tiling(box, band)) // FEW_TASKS))
 
 
 def _on_tiles(size: int, block: int, tile: int) -> int:

@@ -153,7 +153,7 @@ def test_where_only_the_source_has_a_grid_its_corner_counts() -> None:
 def test_a_plan_of_a_quadrillion_voxels_is_arithmetic() -> None:
     begin = time.perf_counter()
     plan = plan_of(facts(Box.of((0, 10**6), (0, 10**6), (0, 1000)), grid=Vec(512, 512, 16)), BOSS, shard=Shard(7, 1000))
-    assert plan.voxels == pytest.approx(10**12, rel=0.01)
+    assert plan.voxels == pytest.approx(10**12, rel=0.02)
     assert plan.requests > 10**4
     assert plan[len(plan) - 1].box.voxels > 0
     assert time.perf_counter() - begin < 1
@@ -215,8 +215,7 @@ def test_auto_offset_shifts_negative_starts_to_zero() -> None:
 def test_no_tile_is_decoded_for_two_tasks(tile: int, dtype: str) -> None:
     source = facts(Box.of((0, 20_000), (0, 20_000), (0, 64)), dtype, grain=Vec(tile, tile, 1))
     plan = plan_of(source)
-    assert plan.cut.rows == plan.cut.step.y
-    assert (plan.cut.step.x % tile, plan.cut.step.y % tile) == (0, 0)
+    assert (plan.cut.step.x % tile, plan.cut.rows % tile, plan.cut.step.y % plan.cut.rows) == (0, 0, 0)
     assert plan.worker_memory <= 2 << 30
 
 

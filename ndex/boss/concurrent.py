@@ -15,16 +15,20 @@ GLANCE = 1.0
 
 
 class Several:
-    """Calls that are done at the same time, as many as there are threads."""
+    """Calls that are done at the same time."""
 
-    def __init__(self, pool: ThreadPoolExecutor, number: int) -> None:
+    def __init__(self, pool: ThreadPoolExecutor, number: Callable[[], int]) -> None:
         self._pool, self._number = pool, number
         self._under_way: set[Future[object]] = set()
 
     def do(self, work: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Have `work` done; waits as long as all threads are busy. Raises the error of a call before it instead."""
-        self._wait_for_all_but(self._number - 1)
+        """Have `work` done; waits as long as enough is under way. Raises the error of a call before it instead."""
+        self.make_room()
         self._under_way.add(self._pool.submit(work, *args, **kwargs))
+
+    def make_room(self) -> None:
+        """Wait until a further call may begin. Raises the error of a call before it."""
+        self._wait_for_all_but(self._number() - 1)
 
     def finish(self) -> None:
         """Wait for what is under way. Raises the first error."""
@@ -38,11 +42,11 @@ class Several:
 
 
 @contextmanager
-def several(number: int) -> Iterator[Several]:
-    """Up to `number` calls at once. All have ended when this is left: after an error no further one is begun, and
-    those under way are waited for, unless this thread is interrupted."""
-    with threads(number) as pool:
-        calls = Several(pool, number)
+def several(most: int, now: Callable[[], int] | None = None) -> Iterator[Several]:
+    """Up to `most` calls at once, and not more than `now()` says. All have ended when this is left: after an error no
+    further one is begun, and those under way are waited for, unless this thread is interrupted."""
+    with threads(most) as pool:
+        calls = Several(pool, lambda: min(most, now()) if now else most)
         yield calls
         calls.finish()
 

@@ -29,8 +29,6 @@ JSON_TIMEOUT = 60
 """Seconds without a byte before a JSON request is given up (boss-api 12.3)."""
 JSON_LIMIT = 64 << 20
 """Bytes of the longest JSON answer that is read: a list of a million names fits."""
-BUSY = (408, 429, 502, 503, 504)
-"""Answers of a server, or of what stands before it, that has too much to do."""
 ERROR_LIMIT = 1 << 16
 """Bytes of a refusal that are read: enough for its message."""
 
@@ -57,14 +55,10 @@ class Connection:
         """The answer to a request whose body, if any, is JSON. Raises TransferError when none arrives whole."""
         return self._exchange(service, what, build, "application/json", JSON_TIMEOUT, JSON_LIMIT)
 
-    def ask_voxels(self, what: str, build: Build, limit: int = ERROR_LIMIT, sent: int = 0) -> Answer:
-        """The answer to a cutout request with `sent` bytes, of at most `limit` bytes if it is a success. Sent when it
-        is its turn."""
-        with self.flow.turn() as turn:
-            self._pace.wait()
-            answer = self._exchange("volume", what, build, "application/blosc", self._timeout, limit)
-            turn.nbytes, turn.trouble = sent + len(answer.body), answer.status in BUSY
-        return answer
+    def ask_voxels(self, what: str, build: Build, limit: int = ERROR_LIMIT) -> Answer:
+        """The answer to a cutout request, of at most `limit` bytes if it is a success. Sent when the pace allows it."""
+        self._pace.wait()
+        return self._exchange("volume", what, build, "application/blosc", self._timeout, limit)
 
     def close(self) -> None:
         while self._idle:

@@ -118,11 +118,13 @@ class Cutouts(Calls):
 
         def work() -> T:
             nonlocal suspicious
-            answer = self._connection.ask_voxels(what, build, limit, sent)
-            if answer.status == 500 and suspicious:
-                suspicious = False
-                self._check_token(channel, what)
-            return take(answer)
+            with self._connection.flow.turn() as turn:  # until the answer is unpacked: memory holds as many as have one
+                answer = self._connection.ask_voxels(what, build, limit)
+                turn.nbytes = sent + len(answer.body)
+                if answer.status == 500 and suspicious:
+                    suspicious = False
+                    self._check_token(channel, what)
+                return take(answer)
 
         return with_retry(self._retry, work)
 

@@ -17,7 +17,7 @@ from ..errors import TransientError
 
 FIRST = 4
 """Requests to begin with."""
-BETTER = 1.15
+BETTER = 1.25
 """By how much more must get through for a larger number to be kept."""
 REST = 8
 """Rounds after a number that was not better until a larger one is tried again. A round: as many requests as may be
@@ -48,7 +48,7 @@ class Turn:
     nbytes: int = 0
     """That it has moved; for the one who has the turn to say."""
     trouble: bool = False
-    """Whether the answer asks for patience."""
+    """Whether it failed in a way that may pass by itself."""
 
 
 class Flow:
@@ -90,7 +90,8 @@ class Flow:
 
     @contextmanager
     def turn(self) -> Iterator[Turn]:
-        """Waits for a turn, and holds it during a request."""
+        """Waits for a turn, and holds it during a request. A TransientError that leaves it is taken for a sign of too
+        many requests."""
         with self._turn:
             self._turn.wait_for(lambda: self._under_way < self.allowed)
             self._under_way += 1

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..boss.concurrent import for_each
+from ..boss.concurrent import for_each, threads
 from ..embedded import reachable
 from ..errors import TransientError
 from ..geometry import Box, Tiling, Vec
@@ -26,7 +26,7 @@ from ..volume import Array, Layout, Piece, Volume
 
 LEAST_READS, MOST_READS = 4, 64
 """Blocks of one cut."""
-MOST_VOXELS = 128 << 20
+MOST_VOXELS = 64 << 20
 """That are decoded for one cut, if LEAST_READS blocks do not need more."""
 ROWS = 256
 """Of planes, in a block: a picture of their columns has all of their width decoded."""
@@ -88,8 +88,8 @@ def cuts_through(volume: Volume, place: Place, clock: Callable[[], float] = time
             raise TransientError(f"Reading the cuts took longer than {PATIENCE:.0f} s.")
         return place.read(box, volume.times.start + volume.times.size // 2).array
 
-    for name, right, down in PLANES:
-        yield _cut(volume, place.layout, read, name, right, down)
+    with threads(len(PLANES)) as pool:
+        yield from pool.map(lambda plane: _cut(volume, place.layout, read, *plane), PLANES)
 
 
 def _block_and_number(volume: Volume, layout: Layout, across: int) -> tuple[Vec, int]:

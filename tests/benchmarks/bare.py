@@ -59,18 +59,24 @@ class Boss:
 
     @cache  # noqa: B019 - the server lives as long as its process
     def _frame(self, path: str) -> bytes:
-        return blosc.compress(np.ascontiguousarray(self._volume()[box_of(path)]), typesize=8, clevel=1, cname="lz4")
+        return blosc.compress(np.ascontiguousarray(self._voxels(box_of(path))), typesize=8, clevel=1, cname="lz4")
 
-    @cache  # noqa: B019
-    def _volume(self) -> np.ndarray:
-        """Everything that has arrived until the first read."""
-        frame = next(content for path, content in self.resources.items() if path.startswith("coord/"))
+    def _voxels(self, box: tuple[slice, ...]) -> np.ndarray:
+        """Put together from what has arrived."""
         channel = next(content for path, content in self.resources.items() if "/channel/" in path)
-        volume = np.zeros([frame[f"{axis}_stop"] for axis in "zyx"], channel["datatype"])
+        voxels = np.zeros([span.stop - span.start for span in box], channel["datatype"])
         for path, body in self.arrived.items():
-            box = volume[box_of(path)]
-            box[...] = np.frombuffer(blosc.decompress(body), box.dtype).reshape(box.shape)
-        return volume
+            there = box_of(path)
+            common = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(box, there, strict=True)]
+            if all(span.start < span.stop for span in common):
+                shape = [span.stop - span.start for span in there]
+                block = np.frombuffer(blosc.decompress(body), voxels.dtype).reshape(shape)
+                voxels[_inside(common, box)] = block[_inside(common, there)]
+        return voxels
+
+
+def _inside(box: list[slice], of: tuple[slice, ...]) -> tuple[slice, ...]:
+    return tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, of, strict=True))
 
 
 def box_of(path: str) -> tuple[slice, ...]:

@@ -31,7 +31,7 @@ from ndex.page import Page
 from ndex.page.charts import LOOKS
 from ndex.page.coverage import State
 from ndex.page.cuts import cuts_through
-from ndex.volume import Piece, Volume
+from ndex.volume import Layout, Piece, Volume
 
 WICKED = "</td><script>document.title = 'taken'</script><img src=x onerror=\"document.title='taken'\">"
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
@@ -83,6 +83,8 @@ def test_the_page_of_a_run_shows_what_the_destination_holds(browser: webdriver.C
 
 class Wavy:
     """A place of any size that holds a pattern."""
+
+    layout = Layout()
 
     def read(self, box: Box, t: int) -> Piece:
         line = np.arange(box.start.x, box.stop.x) % 251

@@ -73,17 +73,23 @@ class BossDestination(Level):
     @contextmanager
     def writer(self, box: Box, t: int) -> Iterator[Writer]:
         """What is sent is stored when this is left without an error."""
-        with several(self._at_once) as calls:
+        with several(self._at_once, self._share) as calls:
             yield _BossWriter(self, t, calls)
 
     def send(self, box: Box, t: int, voxels: Array, calls: Several) -> None:
         """Have the voxels of one request sent. Zeros never overwrite (boss-api 7.7): they need not be sent, and to
         erase, the box is blacked out first. Raises PermanentError for another dtype."""
         where = self._where(self._site(), box, t)
+        calls.make_room()  # before the voxels are packed: what is packed takes memory until it is sent
         black = self._job.empty == "erase" and not voxels.all()
         frame = None if is_empty(voxels) else self._client.packed(*where, voxels)
         if black or frame is not None:
             calls.do(self._send, where, black, frame)
+
+    def _share(self) -> int:
+        """Of one worker, in the requests that are worth having under way."""
+        parallel = self._job.parallel
+        return -(-self.allowed * parallel.requests // parallel.requests_of_process)
 
     def pieces(self, box: Box, array: Array) -> Tiling:
         """The requests that a box is sent in. Raises PermanentError for an array of another shape."""
