@@ -12,7 +12,6 @@ from .errors import JobError
 from .jobs import GROUP, GROUPS, job_names
 from .wording import nearest
 
-
 LAUNCHERS = {
     "submitit_slurm": "'ndex[slurm]'",
     "submitit_local": "'ndex[slurm]'",

@@ -12,15 +12,16 @@ from .job import Shard
 from .plans import Plan
 
 State = Mapping[str, Any]
-"""What the journal of a shard says: its `name`, how many tasks it has `done`, how many `failed`, when it was `last_seen`
-(seconds since the epoch, None for never)."""
+"""What the journal of a shard says: its `name`, how many tasks it has `done`, how many `failed`, when it was
+`last_seen` (seconds since the epoch, None for never)."""
 
 
 def overview(plan: Plan, count: int, seen: Sequence[State], done: Iterable[int]) -> list[dict[str, Any]]:
     """The state of every shard that was seen, and of those that should have been, with what is `left` of its part.
 
-    `count` is that of the job; where it is 1, as when nobody has given one, that of the shard seen last is taken. `done`
-    are the indexes of the tasks that any shard has done: after a change of `shard.count` they lie in parts of others.
+    `count` is that of the job; where it is 1, as when nobody has given one, that of the shard seen last is taken.
+    `done` are the indexes of the tasks that any shard has done: after a change of `shard.count` they lie in parts of
+    others.
     """
     ordered = sorted(done)
 
