@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import render_ws
@@ -34,7 +34,11 @@ class Case:
 
     places: Callable[[Path], AbstractContextManager[Callable[[], Job]]]
     """Given an empty folder: a function that makes jobs whose two ends are one place, which is new and empty."""
-    dtypes: tuple[str, ...] = ("uint8", "uint16", "uint64")
+    of_one_job: bool = True
+    """What another job has written is refused, and each task is known to be there or not. A BOSS is for all jobs, and
+    what was written stays as long as the channel does."""
+    files: Callable[[Job], list[Path]] | None = None
+    """What a place consists of on this machine, to be damaged; None where it is elsewhere."""
 
 
 def _numbered_jobs(settings: Callable[[str], tuple[End, End]], reach: Boss) -> Callable[[], Job]:
@@ -88,7 +92,19 @@ def _stack(folder: Path) -> Iterator[Callable[[], Job]]:
     yield _numbered_jobs(lambda name: (stack.Source(path=path), stack.Destination(path=path)), Boss(host="nowhere"))
 
 
-CASES = {"boss": Case(_boss), "images": Case(_images), "s3": Case(_s3), "stack": Case(_stack)}
+def _files(job: Job) -> list[Path]:
+    """The file that is the source, or those in the folder that it is."""
+    settings, resource = cast(images.Source | stack.Source, job.source), cast(Resource, job.resource)
+    path = Path(settings.path.replace("{channel}", resource.channel))
+    return [path] if path.is_file() else sorted(path.iterdir())
+
+
+CASES = {
+    "boss": Case(_boss, of_one_job=False),
+    "images": Case(_images, files=_files),
+    "s3": Case(_s3),
+    "stack": Case(_stack, files=_files),
+}
 
 
 @contextmanager
@@ -106,6 +122,16 @@ def _tiles(folder: Path) -> Iterator[Job]:
 
 READ_ONLY: dict[str, Callable[[Path], AbstractContextManager[Job]]] = {"render": _render, "tiles": _tiles}
 """Kinds that cannot be written. Given an empty folder: a job whose source has `voxels("uint8")` in BOX."""
+
+
+def case_of(kind: str) -> Case:
+    assert kind in CASES, f"write a case for {kind!r} into CASES of {__file__}"
+    return CASES[kind]
+
+
+def read_only(kind: str) -> Callable[[Path], AbstractContextManager[Job]]:
+    assert kind in READ_ONLY, f"write a case for {kind!r}, which has no Destination, into READ_ONLY of {__file__}"
+    return READ_ONLY[kind]
 
 
 def voxels(dtype: str, seed: int = 0) -> Array:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conformance import (
     BOX,
     CASES,
-    READ_ONLY,
     HalfWay,
+    case_of,
     finished,
     odd_boxes,
     prepared,
+    read_only,
     tasks,
     volume,
     voxels,
@@ -23,7 +26,7 @@ from conformance import (
     written,
 )
 
-from ndex.errors import JobError
+from ndex.errors import DamagedData, JobError
 from ndex.geometry import Span
 from ndex.job import Job
 from ndex.stores import KINDS, module_of, open_destination, open_source, settings_of
@@ -34,7 +37,7 @@ WRITABLE = [kind for kind in KINDS if settings_of(kind, "destination")]
 @pytest.fixture(scope="module", params=WRITABLE)
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Job]]:
     """A function that makes a job with a new place of this kind at both ends. A kind without a case fails here."""
-    with CASES[request.param].places(tmp_path_factory.mktemp(request.param)) as places:
+    with case_of(request.param).places(tmp_path_factory.mktemp(request.param)) as places:
         yield places
 
 
@@ -155,6 +158,44 @@ def test_a_task_that_failed_half_way_is_written_again(job: Job) -> None:
     assert open_source(job).facts().box.contains(BOX)
 
 
+def test_only_what_is_written_is_held(job: Job) -> None:
+    store, array = prepared(job, "uint8"), voxels("uint8")
+    first, second, *others = tasks(store)
+    write_task(store, second, array)
+    with pytest.raises(HalfWay):
+        write_task(store, first, array, rows=20)
+    again = open_destination(job)
+    again.expect(volume("uint8"))
+    held = again.held([(task, 0) for task in (first, second, *others)])
+    alone = case_of(job.destination.kind).of_one_job
+    assert held.tolist() == [not alone, True, *(not alone for _ in others)]
+
+
+def test_what_another_job_has_written_is_refused_and_left_alone(job: Job) -> None:
+    written(job, voxels("uint8"))
+    store, other = open_destination(job), replace(volume("uint8"), stamp="an0therstamp4567")
+    store.expect(other)
+    if case_of(job.destination.kind).of_one_job:
+        with pytest.raises(JobError, match=r"^destination\."):
+            store.check(other)
+    else:
+        assert store.check(other) == []
+    np.testing.assert_array_equal(open_source(job).read(BOX, 0).array, voxels("uint8"))
+
+
+@pytest.mark.parametrize("kind", [kind for kind, case in CASES.items() if case.files])
+def test_a_file_that_is_cut_off_is_named(kind: str, tmp_path: Path) -> None:
+    case = case_of(kind)
+    with case.places(tmp_path) as places:
+        job = places()
+        written(job, voxels("uint8")).close()
+        assert case.files is not None
+        damaged = case.files(job)[-1]
+        damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2])
+        with pytest.raises((DamagedData, JobError), match=damaged.name):
+            open_source(job).read(BOX, 0)
+
+
 def test_a_worker_in_another_process_is_only_told_what_to_expect(job: Job) -> None:
     array = voxels("uint8")
     first, *others = tasks(prepared(job, "uint8"))
@@ -172,7 +213,7 @@ def test_a_worker_in_another_process_is_only_told_what_to_expect(job: Job) -> No
 @pytest.fixture(scope="module", params=[kind for kind in KINDS if kind not in WRITABLE])
 def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
     """A job that reads `voxels("uint8")` from a place of a kind that cannot be written."""
-    with READ_ONLY[request.param](tmp_path_factory.mktemp(request.param)) as job:
+    with read_only(request.param)(tmp_path_factory.mktemp(request.param)) as job:
         yield job
 
 
