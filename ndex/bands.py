@@ -27,6 +27,9 @@ from .volume import Array, Piece, is_empty
 T = TypeVar("T")
 R = TypeVar("R")
 
+Seen = dict[int, tuple[int, bool]]
+"""Of each block of a band, by its place in it: the checksum, and whether it is zero."""
+
 
 class Place(Protocol):
     """What voxels can be read from."""
@@ -50,8 +53,8 @@ class Band:
     """z of planes that were absent."""
     pieces: Iterator[tuple[Box, Array]]
     """In the coordinates of the source: the band as a whole, or its blocks, each contiguous."""
-    seen: dict[int, tuple[int, bool]]
-    """Checksum of each block, and whether it is zero; complete when the pieces have been taken."""
+    seen: Seen
+    """Complete when the pieces have been taken."""
 
     @property
     def checksums(self) -> list[int]:
@@ -100,17 +103,21 @@ def blocks_there(plan: Plan, task: Task, destination: Place) -> Iterator[Iterato
 
 
 def _band(plan: Plan, slab: Box, t: int, source: Place, convert: Convert) -> Band:
-    if plan.by_block:
-        return _fetched(plan, slab, lambda block: convert_voxels(source.read(block, t).array, plan.dtype, convert))
-    piece = source.read(slab, t)
-    seen: dict[int, tuple[int, bool]] = {}
-    return Band(set(piece.filled), _cut(plan, slab, convert_voxels(piece.array, plan.dtype, convert), seen), seen)
+    filled: set[int] = set()
+    seen: Seen = {}
+
+    def read(box: Box) -> Array:
+        piece = source.read(box, t)
+        filled.update(piece.filled)
+        return convert_voxels(piece.array, plan.dtype, convert)
+
+    pieces = _fetched(plan, slab, read, seen) if plan.by_block else _cut(plan, slab, read(slab), seen)
+    return Band(filled, pieces, seen)
 
 
-def _fetched(plan: Plan, slab: Box, read: Callable[[Box], Array]) -> Band:
+def _fetched(plan: Plan, slab: Box, read: Callable[[Box], Array], seen: Seen) -> Iterator[tuple[Box, Array]]:
     """A band that is read block by block, several at once."""
     blocks = plan.blocks(slab)
-    seen: dict[int, tuple[int, bool]] = {}
     whole: Array = np.empty(slab.shape if plan.planes else 0, plan.dtype)
     parts: dict[int, Array] = {}
 
@@ -123,11 +130,10 @@ def _fetched(plan: Plan, slab: Box, read: Callable[[Box], Array]) -> Band:
             parts[i] = voxels
 
     for_each(fetch, range(len(blocks)), plan.at_once)
-    pieces = [(slab, whole)] if plan.planes else ((blocks[i], parts.pop(i)) for i in range(len(blocks)))
-    return Band(set(), iter(pieces), seen)
+    return iter([(slab, whole)]) if plan.planes else ((blocks[i], parts.pop(i)) for i in range(len(blocks)))
 
 
-def _cut(plan: Plan, slab: Box, voxels: Array, seen: dict[int, tuple[int, bool]]) -> Iterator[tuple[Box, Array]]:
+def _cut(plan: Plan, slab: Box, voxels: Array, seen: Seen) -> Iterator[tuple[Box, Array]]:
     """A band that was read as a whole, looked at and, unless planes are wanted, handed on block by block."""
     for i, block in enumerate(plan.blocks(slab)):
         part = np.ascontiguousarray(voxels[slab.slices(block)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import hydra
@@ -85,7 +86,9 @@ def run_one(cfg: DictConfig, task: Callable[[DictConfig], object]) -> None:
     """Runs a configuration that `composed` has made as Hydra runs those that it composes itself."""
     with hydra_to_itself(), hydra.initialize_config_dir(str(CONF), job_name="ndex", **VERSION_BASE):
         application: Any = GlobalHydra.instance().hydra
-        application.config_loader.load_configuration = lambda **_: cfg
+        application.config_loader.load_configuration = lambda **_: deepcopy(
+            cfg
+        )  # Hydra takes parts out of what it shows
         application.run("config", task, [])
 
 

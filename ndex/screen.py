@@ -134,7 +134,8 @@ class JsonLines:
 
     def __call__(self, event: Event) -> None:
         facts = {"event": type(event).__name__, **self._job, **facts_of(event)}
-        print(json.dumps(facts), file=self._out, flush=True)
+        self._out.write(json.dumps(facts) + "\n")  # in one piece: jobs of a sweep in other processes write here too
+        self._out.flush()
 
 
 @contextmanager

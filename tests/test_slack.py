@@ -22,7 +22,7 @@ from ndex.courier import WAITING, Courier
 from ndex.errors import AccessError, DamagedData, JobError
 from ndex.events import Result, Started, TaskDone, TaskFailed
 from ndex.geometry import Box
-from ndex.job import Job, Notify, Resource, Shard
+from ndex.job import Job, Notify, Parallel, Resource, Shard
 from ndex.notifications import BETWEEN_ERRORS, Message, Teller, notifications
 from ndex.slack import Sender, find_token
 
@@ -115,7 +115,7 @@ def test_a_failure_calls_somebody_and_brings_the_end_of_the_log(
         raise DamagedData("plane <7> is cut short")
 
     memory.PLACES["a"].fail_read = fail
-    assert ndex.run(job()).exit_code == 1
+    assert ndex.run(job(parallel=Parallel("serial"))).exit_code == 1
     _, error, failed = slack.texts
     assert error == "*job*: FAILED x 0:9, y 0:9, z 0:16\nplane &lt;7&gt; is cut short"
     assert failed.startswith("<@U024BE7LH> *job*: failed\njob: 0 of 3 tasks transferred")

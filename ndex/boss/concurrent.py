@@ -19,26 +19,34 @@ class Several:
 
     def __init__(self, pool: ThreadPoolExecutor, number: Callable[[], int]) -> None:
         self._pool, self._number = pool, number
-        self._under_way: set[Future[object]] = set()
+        self._under_way: list[Future[object]] = []
 
     def do(self, work: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Have `work` done; waits as long as enough is under way. Raises the error of a call before it instead."""
         self.make_room()
-        self._under_way.add(self._pool.submit(work, *args, **kwargs))
+        self._under_way.append(self._pool.submit(work, *args, **kwargs))
 
     def make_room(self) -> None:
         """Wait until a further call may begin. Raises the error of a call before it."""
         self._wait_for_all_but(self._number() - 1)
 
     def finish(self) -> None:
-        """Wait for what is under way. Raises the first error."""
+        """Wait for what is under way. Raises the error of the first call that has one."""
         self._wait_for_all_but(0)
 
     def _wait_for_all_but(self, left: int) -> None:
         while len(self._under_way) > left:
-            done, self._under_way = wait(self._under_way, GLANCE, FIRST_COMPLETED)
-            for call in done:
-                call.result()
+            done, _ = wait(self._under_way, GLANCE, FIRST_COMPLETED)
+            if any(call.exception() for call in done):
+                self._raise_first_error()
+            self._under_way = [call for call in self._under_way if call not in done]
+
+    def _raise_first_error(self) -> None:
+        """Of all that is under way, so that the same failures give the same error."""
+        while wait(self._under_way, GLANCE).not_done:
+            pass  # a signal is seen between two waits
+        for call in self._under_way:
+            call.result()
 
 
 @contextmanager

@@ -50,7 +50,7 @@ class Boss:
         self.up, self.down = Line(bandwidth), Line(bandwidth)
         self.resources: dict[str, dict[str, Any]] = {}
         self.arrived: dict[str, bytes] = {}
-        self.requests = 0
+        self.requests = self.writes = 0
         self._packing = threading.Lock()
 
     def frame(self, path: str) -> bytes:
@@ -96,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
         path = self._path()
         if path == "stats":
             lines = {"up": self.boss.up.nbytes, "down": self.boss.down.nbytes, "requests": self.boss.requests}
-            self._json(200, lines)
+            self._json(200, {**lines, "writes": self.boss.writes})
         elif path.startswith("cutout/"):
             time.sleep(self.boss.latency)
             self._send_frame(self.boss.frame(path))
@@ -112,6 +112,7 @@ class Handler(BaseHTTPRequestHandler):
             self.boss.up.carry(len(body))
             time.sleep(self.boss.latency)
             self.boss.arrived[path] = body
+            self.boss.writes += 1
             self.send_response(201)
             self.send_header("Content-Length", "0")
             self.end_headers()
