@@ -43,6 +43,8 @@ class Row:
     bandwidth: float | None = None
     scale: int = 1
     """Divides side, for rows that a slow line would make long."""
+    deep: int = 1
+    """Times as many planes."""
 
 
 ROWS = [
@@ -57,7 +59,9 @@ ROWS = [
     Row("download, 50 ms", "down", latency=0.05, contestants=("ndex", "peer")),
     Row("download, 300 ms", "down", latency=0.3, contestants=("ndex", "peer")),
     Row("upload, 100 Mbit/s", "up", bandwidth=12.5e6, contestants=("ndex",), scale=4),
+    Row("download, 100 Mbit/s", "down", bandwidth=12.5e6, contestants=("ndex",), scale=4),
     Row("download, 1 Gbit/s", "down", bandwidth=125e6, contestants=("ndex",)),
+    *(Row(f"upload, {deep} times as deep", "up", contestants=("ndex",), scale=2, deep=deep) for deep in (1, 16)),
 ]
 
 
@@ -198,7 +202,7 @@ def median(runs: Sequence[Measured]) -> Measured:
 
 
 def run_row(row: Row, folder: Path, side: int, depth: int, rounds: int) -> None:
-    side //= row.scale
+    side, depth = side // row.scale, depth * row.deep
     planes = write(folder, row.kind, side, depth)
     bench = Bench(row, planes, side, depth, folder)
     runs: dict[str, list[Measured]] = {name: [] for name in row.contestants}
