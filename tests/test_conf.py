@@ -56,5 +56,13 @@ def test_a_number_has_a_unit(file: Path) -> None:
     assert [key for key in numbers if not unit.search(said[key])] == []
 
 
+@pytest.mark.parametrize("group", sorted({file.parent.name for file in FILES} - {CONF.name}))
+def test_the_first_page_names_every_choice(group: str) -> None:
+    """Where a group has its default, in the list `defaults` of conf/config.yaml."""
+    line = re.search(rf"^  - {group}: .+: (.+)$", (CONF / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert line is not None
+    assert set(line[1].split(", ")) == {path.stem for path in (CONF / group).glob("*.yaml")}
+
+
 def test_every_file_says_what_it_is() -> None:
     assert [file for file in CONF.rglob("*.yaml") if not file.read_text(encoding="utf-8").startswith("# ")] == []

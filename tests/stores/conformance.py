@@ -151,9 +151,9 @@ def tasks(store: Writable) -> list[Box]:
     return list(Tiling(BOX, step))
 
 
-def write_task(store: Writable, task: Box, array: Array, rows: int | None = None) -> None:
+def write_task(store: Writable, task: Box, array: Array, rows: int | None = None, t: int = 0) -> None:
     """Write one task in bands; only the first `rows` rows, if given, and then fail."""
-    with store.writer(task, 0) as writer:
+    with store.writer(task, t) as writer:
         for band in Tiling(task, Vec(task.size.x, ROWS, task.size.z), task.start):
             writer.write(band, array[BOX.slices(band)])
             if rows is not None and band.stop.y >= rows:

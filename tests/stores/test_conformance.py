@@ -183,6 +183,25 @@ def test_what_another_job_has_written_is_refused_and_left_alone(job: Job) -> Non
     np.testing.assert_array_equal(open_source(job).read(BOX, 0).array, voxels("uint8"))
 
 
+def test_time_samples_are_kept_apart_or_refused(job: Job) -> None:
+    store, two = open_destination(job), replace(volume("uint8"), times=Span(0, 2), timed=True)
+    store.expect(two)
+    refusal = ""
+    try:
+        store.check(two)
+    except JobError as error:
+        refusal = str(error)
+    if refusal:
+        assert "time samples" in refusal
+        return
+    store.prepare(two)
+    for t in range(*two.times):
+        for task in tasks(store):
+            write_task(store, task, voxels("uint8", seed=t), t=t)
+    for t in range(*two.times):
+        np.testing.assert_array_equal(store.read(BOX, t).array, voxels("uint8", seed=t))
+
+
 @pytest.mark.parametrize("kind", [kind for kind, case in CASES.items() if case.files])
 def test_a_file_that_is_cut_off_is_named(kind: str, tmp_path: Path) -> None:
     case = case_of(kind)
