@@ -39,7 +39,8 @@ class Place(Protocol):
 
 @runtime_checkable
 class Eager(Protocol):
-    """A place that finds out how many requests are worth having under way."""
+    """A place that finds out how many requests are worth having under way in this process, for one task if it is alone
+    and for all together."""
 
     @property
     def allowed(self) -> int: ...
@@ -73,7 +74,7 @@ def bands(plan: Plan, task: Task, source: Place, convert: Convert) -> Iterator[I
     blocks = max(1, len(plan.blocks(slabs[0])))
 
     def depth() -> int:
-        worth = -(-source.allowed // (plan.workers * blocks)) if isinstance(source, Eager) else 1
+        worth = -(-source.allowed // blocks) if isinstance(source, Eager) else 1
         return min(worth, plan.ahead)
 
     with ahead(lambda slab: _band(plan, slab, task.t, source, convert), slabs, plan.ahead, depth) as coming:

@@ -20,7 +20,7 @@ WIDEST = 8192
 """Voxels along x or y of a task that follows the tiles of its source."""
 MOST_BANDS, FEW_TASKS = 8, 4
 """Bands of a task, unless that leaves fewer tasks."""
-MOST_AHEAD = 4
+MOST_AHEAD = 3
 """Bands that are read ahead, where there may be a long way between asking and getting."""
 USUAL_REQUESTS = 4
 """That a worker should have room for, even if it has to take less of the volume at once."""

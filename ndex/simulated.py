@@ -8,7 +8,7 @@ and sent by threads of its own, a task ends when all of it has arrived. How many
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
@@ -107,13 +107,13 @@ class _Boss:
     def allowed(self) -> int:
         return self._flow.allowed
 
-    def get(self, nbytes: float) -> Process:
-        yield from self._in_turn(nbytes, [self._crew.latency], self._down)
+    def get(self, nbytes: float, unpacking: float) -> Process:
+        yield from self._in_turn(nbytes, [self._crew.latency], self._down, busy(self._cores, unpacking))
 
     def put(self, nbytes: float) -> Process:
         yield from self._in_turn(nbytes, [], self._up, [self._crew.latency])
 
-    def _in_turn(self, nbytes: float, before: list[float], wire: Wire, after: Sequence[float] = ()) -> Process:
+    def _in_turn(self, nbytes: float, before: list[float], wire: Wire, after: Iterable[float | Mark] = ()) -> Process:
         mine = Mark()
         self._queue.append(mine)
         self._admit()
@@ -151,12 +151,11 @@ class _Worker:
 
     def _move(self, task: Load) -> Process:
         crew = self._crew
-        slots = Gate(self._clock, lambda: crew.at_once)
+        slots = Gate(self._clock, lambda: min(crew.at_once, self._destination.allowed))
         sent: list[Mark] = []
 
         def depth() -> int:
-            per_band = crew.processes * crew.workers * max(1, len(task.bands[0]))
-            worth = self._source.allowed // per_band + 1 if crew.source.boss else 1
+            worth = -(-self._source.allowed // max(1, len(task.bands[0]))) if crew.source.boss else 1
             return min(worth, crew.ahead)
 
         def read(band: Band) -> Process:
@@ -216,15 +215,15 @@ class _Worker:
         yield from [self._clock.start(inside(slots, self._get(block, boss, end))) for block in band]
 
     def _get(self, block: float, boss: _Boss, end: End) -> Process:
-        yield from boss.get(block * end.packed)
-        yield from busy(self._cores, block * end.get)
+        yield from boss.get(block * end.packed, block * end.get)
 
     def _write(self, band: Band, slots: Gate, sent: list[Mark]) -> Process:
         end = self._crew.destination
         for block in band:
-            yield from busy(self._cores, block * end.put)
             if end.boss:
                 yield from slots.enter()
+            yield from busy(self._cores, block * end.put)
+            if end.boss:
                 sent.append(self._clock.start(self._put(block * end.packed, slots)))
 
     def _put(self, nbytes: float, slots: Gate) -> Process:

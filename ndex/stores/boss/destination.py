@@ -73,7 +73,7 @@ class BossDestination(Level):
     @contextmanager
     def writer(self, box: Box, t: int) -> Iterator[Writer]:
         """What is sent is stored when this is left without an error."""
-        with several(self._at_once, self._share) as calls:
+        with several(self._at_once, lambda: self.allowed) as calls:
             yield _BossWriter(self, t, calls)
 
     def send(self, box: Box, t: int, voxels: Array, calls: Several) -> None:
@@ -85,11 +85,6 @@ class BossDestination(Level):
         frame = None if is_empty(voxels) else self._client.packed(*where, voxels)
         if black or frame is not None:
             calls.do(self._send, where, black, frame)
-
-    def _share(self) -> int:
-        """Of one worker, in the requests that are worth having under way."""
-        parallel = self._job.parallel
-        return -(-self.allowed * parallel.requests // parallel.requests_of_process)
 
     def pieces(self, box: Box, array: Array) -> Tiling:
         """The requests that a box is sent in. Raises PermanentError for an array of another shape."""
