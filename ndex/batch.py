@@ -1,5 +1,7 @@
-"""Jobs of a sweep in the hands of a batch system, through submitit: which they are, what becomes of them when one is
-killed, and what a job does when its time is up."""
+"""Jobs of a sweep in the hands of a batch system, through submitit.
+
+Which they are, what becomes of them when one is killed, and what a job does when its time is up.
+"""
 
 from __future__ import annotations
 

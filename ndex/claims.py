@@ -1,5 +1,6 @@
-"""Who works on something in a folder that machines share, and whether they still do. No server is asked for it, and no
-lock of another machine is believed.
+"""Who works on something in a folder that machines share, and whether they still do.
+
+No server is asked for it, and no lock of another machine is believed.
 
 A claim is a file that only one process can make. Its owner touches it every half a minute. It is over when the owner
 

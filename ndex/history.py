@@ -1,4 +1,4 @@
-"""What the journals of all shards know of a plan: what is done, what has failed, what is left."""
+"""A plan beside the journals of all its shards: which of its tasks are done, which have failed, which are left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds job files: `+job=lab1/em` is `jobs/lab1/em.yaml` of the working directory, else the one that ships."""
+"""Finds job files: `job=lab1/em` is `jobs/lab1/em.yaml` of the working directory, else the one that ships."""
 
 from __future__ import annotations
 

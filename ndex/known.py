@@ -1,4 +1,4 @@
-"""What the journals of all shards of a job know together."""
+"""The journals of all shards read together: what has become of each task, by its number alone."""
 
 from __future__ import annotations
 

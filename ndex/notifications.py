@@ -24,7 +24,7 @@ LOG_LINES = 200
 
 
 @contextmanager
-def notifications(job: Job, clock: Callable[[], float] = time.monotonic) -> Iterator[tuple[Listener, ...]]:
+def notifications(job: Job) -> Iterator[tuple[Listener, ...]]:
     """The listener that tells Slack about a run, if the job asks for one. Errors that end the run are told as well.
 
     Raises AccessError when there is no usable token, JobError when no channel is named.
@@ -34,7 +34,7 @@ def notifications(job: Job, clock: Callable[[], float] = time.monotonic) -> Iter
         return
     courier = Courier(Sender(job.notify, find_token(job.notify)))
     with _end_of_log() as lines:
-        teller = Teller(job, courier.post, lines, clock)
+        teller = Teller(job, courier.post, lines, time.monotonic)
         try:
             yield (teller,)
         except BaseException as error:

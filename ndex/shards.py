@@ -1,4 +1,4 @@
-"""What is left of the part of each shard of a job, whichever shard did the work, for those never seen as well."""
+"""What is left of the part of each shard, whichever shard did the work, also of those never seen: `action: status`."""
 
 from __future__ import annotations
 

@@ -27,9 +27,9 @@ is never given back."""
 class Scratch:
     """Lends one cuboid to a thread at a time. A thread must not ask for a second one."""
 
-    def __init__(self, slots: int = SLOTS) -> None:
+    def __init__(self) -> None:
         self._free: LifoQueue[Array | None] = LifoQueue()
-        for _ in range(slots):
+        for _ in range(SLOTS):
             self._free.put(None)
 
     @contextmanager

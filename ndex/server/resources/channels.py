@@ -1,4 +1,4 @@
-"""Channels."""
+"""Channels, each with those that it is made from or goes with (boss-api 4.6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Collections."""
+"""Collections, with the names of what a caller may see in them (boss-api 4.3)."""
 
 from __future__ import annotations
 

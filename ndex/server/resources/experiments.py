@@ -1,4 +1,4 @@
-"""Experiments."""
+"""Experiments, each in a coordinate frame (boss-api 4.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Coordinate frames; anybody may read them."""
+"""Coordinate frames, which anybody may read (boss-api 4.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kind `images`: planes as TIFF or PNG files in a folder."""
+"""The kind `images`: planes as TIFF or PNG files in a folder or a bucket, and as JPEG files to read."""
 
 from __future__ import annotations
 
