@@ -104,7 +104,8 @@ class Readable(Protocol):
 
     def read(self, box: Box, t: int) -> Piece:
         """The voxels of `box` at time sample `t`, in the coordinates and the dtype of the place; never a view of
-        something that changes. Raises TransferError, or JobError when going on makes no sense."""
+        something that changes. With `missing: fill`, planes that are absent or unreadable are zeros and are named in
+        the answer. Raises TransferError, or JobError when going on makes no sense."""
         ...
 
     def close(self) -> None: ...
@@ -150,8 +151,8 @@ class Writable(Protocol):
         ...
 
     def check(self, volume: Volume) -> list[str]:
-        """What `prepare` would create, a line each; touches nothing. Raises JobError when what is there already
-        contradicts the job."""
+        """What `prepare` would create, a line each; touches nothing. Raises JobError when the place cannot hold the
+        volume, such as several time samples, or when what is there already is not of this job or contradicts it."""
         ...
 
     def prepare(self, volume: Volume) -> None:
