@@ -1,4 +1,4 @@
-"""What README.md tells people to type is what .ci/run types, and its Python example runs."""
+"""README.md is true: what it tells people to type is what .ci/run types, its Python example runs, its lists are whole."""
 
 import re
 from pathlib import Path

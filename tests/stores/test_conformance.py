@@ -1,4 +1,4 @@
-"""Every kind of place keeps the same promises: what `ndex.stores` says of Readable and Writable."""
+"""Every kind of place keeps the same promises: what `ndex.volume` says of a Readable and a Writable."""
 
 from __future__ import annotations
 
