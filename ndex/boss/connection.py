@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 10
 """Seconds for a connection to come about (boss-api 12.3)."""
+PIECE = 1 << 20
+"""Bytes of a body that are sent at a time: of smaller ones, threads spend their time waiting for each other."""
 JSON_TIMEOUT = 60
 """Seconds without a byte before a JSON request is given up (boss-api 12.3)."""
 JSON_LIMIT = 64 << 20
@@ -169,5 +171,5 @@ class _Adapter(HTTPAdapter):
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
         kind = _PatientHTTPS if pool.scheme == "https" else _PatientHTTP
-        pool.ConnectionCls = partial(kind, patience=self._patience)
+        pool.ConnectionCls = partial(kind, patience=self._patience, blocksize=PIECE)
         return pool
