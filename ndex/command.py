@@ -124,6 +124,7 @@ def _exit_code(cfg: DictConfig, name: str, output: Path | None, label: str, comm
         job = job_from(cfg, name)
         from .execute import execute
 
+        gc.freeze()  # what there is by now will stay: it need not be looked at again
         gc.enable()
         return execute(job, output, label, command)
     except NdexError as error:
