@@ -1,4 +1,4 @@
-"""README.md is true: what it tells people to type is what .ci/run types, its Python example runs, its lists are whole."""
+"""README.md is true: what it tells people to type is what .ci/run types, its example runs, and its lists are whole."""
 
 import re
 from pathlib import Path
