@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -73,8 +74,11 @@ def _shared(sweep: Path) -> Any:
 
 
 def _write(path: Path, content: object) -> None:
+    """Complete or not there at all: others look at the same time, in other processes and on other machines."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content), encoding="utf-8")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_text(json.dumps(content), encoding="utf-8")
+    partial.replace(path)
 
 
 def worst(codes: Sequence[int]) -> int:

@@ -23,6 +23,7 @@ from hydra.core.plugins import Plugins
 import ndex
 from ndex.__main__ import main
 from ndex.batch import time_limit
+from ndex.multirun import Outcome, outcomes
 
 VOXELS = np.random.default_rng(4).integers(1, 255, (6 * 16, 5, 6), np.uint8)
 UP = ["source=stack", "source.path=in.tif", "resource.collection=c", "resource.experiment=e", "resource.channel=em"]
@@ -55,6 +56,16 @@ def rows(out: str) -> list[tuple[str, str]]:
     (head,) = (number for number, line in enumerate(lines) if line.split() == ["#", "job", "result", "time", "with"])
     table = [line.split(maxsplit=2)[2] for line in lines[head + 1 :] if line[:1].isdigit()]
     return [(row.split("  ")[0], row.partition(" s  ")[2].strip()) for row in table]
+
+
+@pytest.mark.parametrize("attempt", range(20))
+def test_how_a_job_ended_is_there_whole_or_not_at_all(attempt: int, tmp_path: Path) -> None:
+    job = Outcome(0, "ndex", "x=1 " * 50_000, 0, 1.0)
+    writer = threading.Thread(target=job.save, args=(tmp_path,))
+    writer.start()
+    while writer.is_alive():
+        assert outcomes(tmp_path) in ([], [job])
+    assert outcomes(tmp_path) == [job]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Slurm runs on POSIX systems")
