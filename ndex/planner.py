@@ -18,7 +18,7 @@ SLAB_BYTES = 32 << 20
 """Aimed at by what a worker holds at once."""
 WIDEST = 8192
 """Voxels along x or y of a task that follows the tiles of its source."""
-MOST_BANDS, FEW_TASKS = 8, 4
+MOST_BANDS, FEW_TASKS = 4, 4
 """Bands of a task, unless that leaves fewer tasks."""
 MOST_AHEAD = 3
 """Bands that are read ahead, where there may be a long way between asking and getting."""

@@ -26,7 +26,7 @@ GIVEN: dict[str, dict[str, str]] = {
     "expand_stack": {"source.path": "em.tif", "destination.path": "planes"},
     "boss_to_boss": {},
     "download_timeseries": {"destination.path": "frames", **LAB, "resource.experiment": "live", "extent.t": "[0,2]"},
-    "ingest": {"source.path": "em", "source.pattern": "em_%04d.tif", **LAB, "resource.voxel_size": "[4,4,40]"},
+    "ingest": {"source.path": "em", "source.pattern": "em_%04d.tif", **LAB},
     "ingest_channels": {"source.path": "em", "resource.channels_file": "channels.txt", **LAB},
     "ingest_segmentation": {
         "source.path": "seg",
@@ -34,7 +34,6 @@ GIVEN: dict[str, dict[str, str]] = {
         "resource.collection": "lab",
         "resource.experiment": "run7",
         "resource.source_channels": "[em]",
-        "resource.voxel_size": "[4,4,40]",
     },
     "ingest_sharded": {"source.path": "em", **LAB},
     "ingest_slurm": {"source.path": "em", **LAB},
@@ -42,14 +41,12 @@ GIVEN: dict[str, dict[str, str]] = {
         "source.path": "s3://every-job/em",
         "source.pattern": "em_%04d.tif",
         **LAB,
-        "resource.voxel_size": "[4,4,40]",
     },
     "ingest_tiles": {
         "source.path": "tiles",
         "source.pattern": '"{z}/{y}_{x}.png"',
         "source.tile": "[30,20]",
         **LAB,
-        "resource.voxel_size": "[4,4,40]",
     },
     "download_to_s3": {
         "destination.path": "s3://every-job/out",
@@ -66,12 +63,18 @@ GIVEN: dict[str, dict[str, str]] = {
     },
 }
 """What each job that ships leaves to its user."""
+NEW = ["resource.voxel_size=[4,4,40]"]
+"""What creating an experiment needs besides."""
 STAGED = {
+    "ingest": NEW,
+    "ingest_segmentation": NEW,
+    "ingest_s3": NEW,
+    "ingest_tiles": NEW,
     "kharris15_apical": ["boss=embedded"],
     "download_stack": ["boss=embedded"],
     "boss_to_boss": ["source.boss=null"],
 }
-"""How a job that asks a service on the network is made to ask one that runs here."""
+"""What a job needs where there is nothing yet, and services of the network made to be some that run here."""
 
 
 def settings(job: str) -> list[str]:
@@ -92,7 +95,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         Image.fromarray(np.full((20, 30), x + 1, np.uint8)).save(folder / "tiles" / "7" / f"0_{x}.png")
     s3_server.new_bucket("every-job")
     s3_server.client().upload_file(str(folder / "em" / "em_0000.tif"), "every-job", "em/em_0000.tif")
-    STAGED["ingest_s3"] = [f"source.endpoint_url={s3_server.endpoint()}"]
+    STAGED["ingest_s3"] = [*NEW, f"source.endpoint_url={s3_server.endpoint()}"]
     STAGED["download_to_s3"] = [f"destination.endpoint_url={s3_server.endpoint()}"]
     with pytest.MonkeyPatch.context() as patch, render_ws.serving(aligned=render_ws.Stack()) as render:
         patch.chdir(folder)
@@ -100,9 +103,9 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         assert main(["job=demo"]) == 0
         apical = ["resource.collection=kharris15", "resource.experiment=apical", "resource.channel=em"]
         frame = "resource.frame={x: [0, 8192], y: [0, 8192], z: [0, 200]}"
-        assert main(["job=ingest", *settings("ingest"), *apical, frame, "action=create"]) == 0
+        assert main(["job=ingest", *settings("ingest"), *NEW, *apical, frame, "action=create"]) == 0
         live = ["resource.experiment=live", "resource.time_samples=2"]
-        assert main(["job=ingest", *settings("ingest"), *live, "action=create"]) == 0
+        assert main(["job=ingest", *settings("ingest"), *NEW, *live, "action=create"]) == 0
         yield folder
 
 

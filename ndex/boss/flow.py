@@ -26,6 +26,9 @@ under way."""
 FADING = 1 / 8
 """What is left of the weight of what was seen with another number of requests."""
 
+TELLING = 12
+"""Requests after which a line is known: a few are over before it is busy."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -73,16 +76,17 @@ class Flow:
         """How often the number was halved."""
         self._shortest: tuple[float, int] | None = None
         """Seconds and bytes of the request that took the least time."""
-        self._through = (0.0, 0.0)
-        """Seconds and bytes of the rounds in which all turns were wanted; those with another number count less."""
+        self._through = (0.0, 0.0, 0)
+        """Seconds, bytes and requests of the rounds in which all turns were wanted; those with another number count
+        less."""
         self._begin_round()
 
     @property
     def line(self) -> Line | None:
-        """What is known of the line; None as long as never as many requests were wanted as are allowed."""
+        """What is known of the line; None as long as too few requests have gone through while all turns were wanted."""
         with self._turn:
-            through_seconds, through_bytes = self._through
-            if self._shortest is None or not through_bytes:
+            through_seconds, through_bytes, requests = self._through
+            if self._shortest is None or not through_bytes or requests < TELLING:
                 return None
             seconds, nbytes = self._shortest
             bandwidth = through_bytes / through_seconds
@@ -132,7 +136,8 @@ class Flow:
             self._begin_round()
             return
         rate = self._nbytes / seconds
-        self._through = self._through[0] + seconds, self._through[1] + self._nbytes
+        past_seconds, past_bytes, past_requests = self._through
+        self._through = past_seconds + seconds, past_bytes + self._nbytes, past_requests + self._requests
         if self.allowed > self._before and rate < BETTER * self._rate:
             self.width = rate
             self._rest = REST
@@ -148,7 +153,8 @@ class Flow:
 
     def _allow(self, number: int) -> None:
         if number != self.allowed:
-            self._through = self._through[0] * FADING, self._through[1] * FADING
+            seconds, nbytes, requests = self._through
+            self._through = seconds * FADING, nbytes * FADING, requests
         self.allowed = self._before = number
         self._begin_round()
 

@@ -96,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
         path = self._path()
         if path == "stats":
             lines = {"up": self.boss.up.nbytes, "down": self.boss.down.nbytes, "requests": self.boss.requests}
-            self._json(200, {**lines, "writes": self.boss.writes})
+            self._json(200, {**lines, "writes": self.boss.writes, "blocks": len(self.boss.arrived)})
         elif path.startswith("cutout/"):
             time.sleep(self.boss.latency)
             self._send_frame(self.boss.frame(path))

@@ -29,7 +29,6 @@ from run import ENVIRONMENT, Bench, Row
 from volumes import write
 
 BLOCK = 512
-ROW = Row("scaling", "up")
 
 
 @dataclass(frozen=True)
