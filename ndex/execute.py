@@ -30,12 +30,21 @@ def execute(job: Job, output: Path | None, label: str = "", command: Sequence[st
             _interruptible(show) as stop,
             notifications(job) as told,
         ):
-            result = run(job, (*_pages(job, output, show), show, log, *told), stop, command)
+            try:
+                result = run(job, (*_pages(job, output, show), show, log, *told), stop, command)
+            except NdexError as error:
+                if job.report.format == "json":  # for people, the error is said on standard error
+                    show(_wrong(job, error))
+                raise
     except NdexError as error:
-        _keep(Result(job.name, job.action, 2, error=str(error)), output)
+        _keep(_wrong(job, error), output)
         raise
     _keep(result, output)
     return result.exit_code
+
+
+def _wrong(job: Job, error: NdexError) -> Result:
+    return Result(job.name, job.action, 2, error=str(error))
 
 
 def _pages(job: Job, output: Path | None, show: Listener) -> list[Listener]:

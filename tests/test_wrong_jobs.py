@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -174,3 +175,11 @@ def test_an_unreachable_host(here: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_source_and_destination_are_the_same(host: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(resource(host, collection="good")) == 2
     assert "same" in capsys.readouterr().err
+
+
+def test_a_script_finds_the_reason_in_the_last_line(host: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*upload(host), "extent.z=[0,99]", "report.format=json"]) == 2
+    out, err = capsys.readouterr()
+    result = json.loads(out.splitlines()[-1])
+    assert (result["event"], result["exit_code"]) == ("Result", 2)
+    assert result["error"] in err
