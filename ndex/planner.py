@@ -65,7 +65,8 @@ def _spread(job: Job, plan: Plan, held: _Held) -> Plan:
     workers = max(1, min(job.parallel.workers, len(plan), memory // held.bytes_of(cut, held.requests)))
     share = memory // workers
     requests = next(n for n in _halvings(job.parallel.requests) if n == 1 or held.bytes_of(cut, n) <= share)
-    wanted = 0 if job.parallel.backend == "serial" else MOST_AHEAD if plan.by_block else 1
+    large = held.bytes_of(cut, 0) > 4 * SLAB_BYTES  # planes that are decoded whole: workers overlap with each other
+    wanted = 0 if large or job.parallel.backend == "serial" else MOST_AHEAD if plan.by_block else 1
     ahead = next(n for n in range(wanted, -1, -1) if n == 0 or held.bytes_of(cut, requests, n) <= share)
     held_at_once = held.bytes_of(cut, requests, ahead)
     return replace(plan, workers=workers, at_once=requests, ahead=ahead, worker_memory=held_at_once)
